@@ -1,0 +1,54 @@
+"""Loss (knobs, declared) and Objective (what it builds for one phase)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from engine.step import Step
+
+TEACHER_MODES = ("none", "cached", "live")
+
+
+class Objective(nn.Module):
+    """Turns one batch into a scalar. Its own ``parameters()`` join the loop's optimizer.
+
+    ``student_taps`` and ``teacher_taps`` are roles that ModelSpec maps to module paths; ``teacher_mode`` says whether
+    teacher outputs may come from the cache. ``uses_unlabelled`` False: batches are drawn from labelled examples only.
+    """
+
+    student_taps: tuple[str, ...] = ()
+    teacher_taps: tuple[str, ...] = ()
+    teacher_mode: str = "cached"
+    uses_unlabelled: bool = True
+
+    def loss(self, step: Step) -> Tensor:
+        """The scalar to minimise for one batch."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Declared by a frozen dataclass whose fields are knobs; registered as a class."""
+
+    kind: ClassVar[str] = "losses"
+    name: ClassVar[str]
+    title: ClassVar[str]
+    help: ClassVar[str]
+    source: ClassVar[str]
+    formula: ClassVar[str]
+    expect: ClassVar[str] = ""
+    version: ClassVar[int] = 1
+    needs_teacher: ClassVar[bool] = True
+
+    def build(self, context: Any) -> Objective:
+        """The objective of one phase. ``context`` holds the models, their specs and a generator."""
+        raise NotImplementedError
+
+    @classmethod
+    def facts(cls) -> dict[str, Any]:
+        """What the catalogue holds besides words."""
+        return {"needs_teacher": cls.needs_teacher}

@@ -1,0 +1,1 @@
+"""Compression stages: one file each."""
