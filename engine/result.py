@@ -41,8 +41,8 @@ class Quality:
 class Latency:
     """Time of one call: pooled median, 95th percentile, interval of the median; the ratio is to the dense student.
 
-    ``simulated``: the timed graph does not execute the recipe's number format. ``slower_here``: fewer bytes than the dense
-    student while the paired ratio's interval lies above 1; ``cause`` is then one of CAUSES in engine.measure.latency.
+    ``simulated``: the timed graph does not execute the recipe's number format. ``slower_here``: fewer bytes than the
+    dense student while the paired ratio's interval lies above 1; ``cause`` is then one of CAUSES in engine.measure.
     """
 
     median_ms: float
@@ -100,7 +100,10 @@ class PhaseResult:
 
 @dataclass(frozen=True)
 class Result:
-    """A finished trial. ``recipe`` is canonical JSON; ``artifact`` holds file names inside the trial's folder."""
+    """A finished trial. ``recipe`` is canonical JSON; ``artifact`` holds file names inside the trial's folder.
+
+    ``preview``: a grid point measured on the first 1,000 validation examples only, replaced when all are measured.
+    """
 
     key: str
     state: str
@@ -111,6 +114,7 @@ class Result:
     origin: str = "trial"
     attempts: int = 1
     seconds: float = 0.0
+    preview: bool = False
     test: Quality | None = None
     environment: Mapping[str, Any] = field(default_factory=dict)
     artifact: Mapping[str, str] = field(default_factory=dict)
