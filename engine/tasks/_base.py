@@ -26,8 +26,8 @@ class Split:
 class Task:
     """Subclass, set the class attributes, implement the methods, register one instance.
 
-    ``hashes`` maps a data set-up ("sample", "full") to the hash that enters every key. ``default`` is the default run as
-    a recipe in JSON. ``train_size`` is the size of the sample's training split.
+    ``hashes`` maps a data set-up ("sample", "full") to the hash that enters every key. ``default`` is the default run
+    as a recipe in JSON. ``train_size`` is the size of the sample's training split.
     """
 
     kind: ClassVar[str] = "tasks"
