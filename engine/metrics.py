@@ -1,0 +1,194 @@
+"""How good a classifier is, from its logits: numpy in, plain numbers out, no torch.
+
+Everywhere ``logits`` is [N, C], ``labels`` [N] whole numbers 0 .. C-1; values are fractions of one, or nats where said.
+Logits that are not finite raise :class:`TrialFailedError`: they mean that training diverged, not a low quality.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.errors import TrialFailedError
+from engine.result import Quality
+
+Array: TypeAlias = npt.NDArray[Any]
+Interval: TypeAlias = tuple[float, float, float]
+
+Z95 = 1.959963984540054
+ECE_BINS = 15
+# 97.5 % points of Student's t for 1 to 30 degrees of freedom; see t95() for more
+T95 = (
+    12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281,
+    2.2010, 2.1788, 2.1604, 2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.0930, 2.0860,
+    2.0796, 2.0739, 2.0687, 2.0639, 2.0595, 2.0555, 2.0518, 2.0484, 2.0452, 2.0423,
+)  # fmt: skip
+
+
+def accuracy(logits: Array, labels: Array) -> Quality:
+    """Share of right answers with its 95 % Wilson interval (Wilson 1927, JASA 22:209)."""
+    right = correct(logits, labels)
+    low, high = wilson(int(right.sum()), len(right))
+    return Quality("accuracy", float(right.mean()), low, high)
+
+
+def correct(logits: Array, labels: Array) -> npt.NDArray[np.bool_]:
+    """[N] whether the largest logit is the label's; the first of equal ones counts."""
+    values, targets = _checked(logits, labels)
+    right: npt.NDArray[np.bool_] = values.argmax(1) == targets
+    return right
+
+
+def wilson(successes: int, count: int) -> tuple[float, float]:
+    """95 % Wilson interval of a proportion; it always holds ``successes / count`` and stays inside 0 to 1."""
+    p, z2 = successes / count, Z95**2
+    centre = (p + z2 / (2 * count)) / (1 + z2 / count)
+    half = Z95 * math.sqrt(p * (1 - p) / count + z2 / (4 * count**2)) / (1 + z2 / count)
+    return max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half))
+
+
+def macro_f1(logits: Array, labels: Array) -> float:
+    """Unweighted mean over classes of F1 = 2 TP / (2 TP + FP + FN), over classes that occur or are answered."""
+    values, targets = _checked(logits, labels)
+    table = confusion(values, targets)
+    hits, total = np.diag(table), table.sum(0) + table.sum(1)
+    return float((2 * hits[total > 0] / total[total > 0]).mean())
+
+
+def confusion(logits: Array, labels: Array) -> npt.NDArray[np.int64]:
+    """[C, C] counts: row = label, column = answer."""
+    values, targets = _checked(logits, labels)
+    classes = values.shape[1]
+    pairs = targets * classes + values.argmax(1)
+    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+
+
+def cross_entropy(logits: Array, labels: Array) -> float:
+    """Mean of -log p(label), in nats."""
+    values, targets = _checked(logits, labels)
+    return float(-_log_softmax(values)[np.arange(len(targets)), targets].mean())
+
+
+def top_k(logits: Array, labels: Array, k: int = 5) -> float:
+    """Share of examples whose label is among the ``k`` largest logits; of equal ones the first counts."""
+    values, targets = _checked(logits, labels)
+    own = values[np.arange(len(targets)), targets][:, None]
+    earlier = np.arange(values.shape[1]) < targets[:, None]
+    rank = (values > own).sum(1) + ((values == own) & earlier).sum(1)
+    return float((rank < k).mean())
+
+
+def expected_calibration_error(logits: Array, labels: Array, bins: int = ECE_BINS) -> float:
+    """Mean gap between confidence and accuracy over ``bins`` equal bins of confidence (Guo et al. 2017, eq. 3)."""
+    values, targets = _checked(logits, labels)
+    confidence = np.exp(_log_softmax(values)).max(1)
+    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    gap = (values.argmax(1) == targets) - confidence
+    return float(np.abs(np.bincount(place, gap, minlength=bins)).sum() / len(gap))
+
+
+def agreement(logits: Array, teacher_logits: Array) -> float:
+    """Share of examples where student and teacher give the same answer."""
+    values, teacher = _checked_pair(logits, teacher_logits)
+    return float((values.argmax(1) == teacher.argmax(1)).mean())
+
+
+def kl_to_teacher(logits: Array, teacher_logits: Array) -> float:
+    """Mean KL(teacher || student) at temperature 1, in nats."""
+    values, teacher = _checked_pair(logits, teacher_logits)
+    student_log, teacher_log = _log_softmax(values), _log_softmax(teacher)
+    return float((np.exp(teacher_log) * (teacher_log - student_log)).sum(1).mean())
+
+
+def classification(logits: Array, labels: Array, teacher_logits: Array | None = None) -> dict[str, float]:
+    """All measures by name; ``agreement`` and ``kl_to_teacher`` only where there is a teacher."""
+    row = {
+        "accuracy": accuracy(logits, labels).value,
+        "macro_f1": macro_f1(logits, labels),
+        "cross_entropy": cross_entropy(logits, labels),
+        "top5": top_k(logits, labels, 5),
+        "calibration_error": expected_calibration_error(logits, labels),
+    }
+    if teacher_logits is not None:
+        row["agreement"] = agreement(logits, teacher_logits)
+        row["kl_to_teacher"] = kl_to_teacher(logits, teacher_logits)
+    return row
+
+
+def paired_difference(correct_a: Array, correct_b: Array) -> Interval:
+    """(difference, low, high) of two accuracies on the same examples: a minus b with its 95 % interval.
+
+    Both are [N] of right or wrong. The interval is Agresti and Min's (2005, Statistics in Medicine 24:729): normal,
+    with half an example added to each of the four cells, so that it stays honest when the two models hardly ever differ.
+    """
+    a, b = np.asarray(correct_a, bool), np.asarray(correct_b, bool)
+    if a.shape != b.shape or a.ndim != 1 or not len(a):
+        raise ValueError(f"both must be [N] of the same length, got {a.shape} and {b.shape}")
+    only_a, only_b, count = int((a & ~b).sum()), int((~a & b).sum()), len(a) + 2
+    centre = (only_a - only_b) / count
+    half = Z95 * math.sqrt((only_a + only_b + 1) / count - centre**2) / math.sqrt(count)
+    difference = (only_a - only_b) / len(a)
+    return difference, max(-1.0, min(difference, centre - half)), min(1.0, max(difference, centre + half))
+
+
+def paired_over_seeds(correct_a: Array, correct_b: Array) -> Interval:
+    """(difference, low, high) of two methods, each trained with the same S seeds: a minus b with its 95 % interval.
+
+    Both are [S, N], S >= 2. Seeds *and* examples are samples: the variance of the mean is the seeds' part plus
+    the examples' part less what both count (random effects in two ways), with Student's t at Satterthwaite's degrees of
+    freedom. The interval says what to expect of another seed on other examples of the same kind.
+    """
+    gap = np.asarray(correct_a, float) - np.asarray(correct_b, float)
+    if gap.ndim != 2 or gap.shape[0] < 2 or gap.shape[1] < 2:
+        raise ValueError(f"both must be [seeds, examples] with at least two of each, got {gap.shape}")
+    seeds, examples = gap.shape
+    by_seed, by_example, mean = gap.mean(1), gap.mean(0), float(gap.mean())
+    residual = ((gap - by_seed[:, None] - by_example + mean) ** 2).sum() / ((seeds - 1) * (examples - 1))
+    of_seeds, of_examples = by_seed.var(ddof=1) / seeds, by_example.var(ddof=1) / examples
+    variance = max(of_seeds + of_examples - residual / (seeds * examples), of_seeds, of_examples)
+    spread = of_seeds**2 / (seeds - 1) + of_examples**2 / (examples - 1)
+    half = t95(variance**2 / spread if spread > 0 else 1.0) * math.sqrt(variance)
+    return mean, mean - half, mean + half
+
+
+def over_seeds(values: Array) -> Interval:
+    """(mean, low, high) of one number a seed, [S] with S >= 2: Student's t interval, seeds being the only sample."""
+    numbers = np.asarray(values, float)
+    if numbers.ndim != 1 or len(numbers) < 2:
+        raise ValueError(f"at least two seeds are needed, got {numbers.shape}")
+    half = t95(len(numbers) - 1) * float(numbers.std(ddof=1)) / math.sqrt(len(numbers))
+    mean = float(numbers.mean())
+    return mean, mean - half, mean + half
+
+
+def t95(freedom: float) -> float:
+    """97.5 % point of Student's t; a fraction of a degree is dropped, which widens the interval."""
+    if freedom < len(T95) + 1:
+        return T95[max(int(freedom), 1) - 1]
+    z = Z95
+    return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+
+
+def _log_softmax(logits: Array) -> Array:
+    shifted = logits - logits.max(1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(1, keepdims=True)))
+
+
+def _checked(logits: Array, labels: Array) -> tuple[Array, npt.NDArray[np.int64]]:
+    values, targets = np.asarray(logits, np.float64), np.asarray(labels)
+    if values.ndim != 2 or targets.shape != values.shape[:1] or not len(targets):
+        raise ValueError(f"logits must be [N, C] and labels [N], N at least 1, got {values.shape} and {targets.shape}")
+    if not np.isfinite(values).all():
+        raise TrialFailedError("the model answers with numbers that are not finite: its training diverged")
+    return values, targets.astype(np.int64)
+
+
+def _checked_pair(logits: Array, teacher_logits: Array) -> tuple[Array, Array]:
+    teacher = np.asarray(teacher_logits, np.float64)
+    values, _ = _checked(logits, np.zeros(len(logits), np.int64))
+    if teacher.shape != values.shape:
+        raise ValueError(f"student and teacher must give equal shapes, got {values.shape} and {teacher.shape}")
+    return values, teacher
