@@ -11,15 +11,15 @@ from torch import Tensor, nn
 class PositiveBatchNorm2d(nn.BatchNorm2d):
     """BatchNorm over [B, C, H, W] whose scale gamma is never negative (Ioffe & Szegedy 2015, eq. 4, with |gamma|).
 
-    A positive scale commutes with the maximum, so a norm *behind* a max pool can be folded into the convolution *before*
-    it, while training computes it on a quarter of the pixels. A gamma that an optimizer step has made negative is
-    reflected before it is used (in a training forward, on ``eval()``, after loading a state dict), so that evaluation
-    never depends on when it happened and exported graphs hold a plain BatchNormalization.
+    A positive scale commutes with the maximum, so a norm *behind* a max pool can be folded into the convolution
+    *before* it, while training computes it on a quarter of the pixels. A gamma that an optimizer step has made
+    negative is reflected before it is used (in a training forward, on ``eval()``, after loading a state dict), so that
+    evaluation never depends on when that happened and exported graphs hold a plain BatchNormalization.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels)
-        self.register_load_state_dict_post_hook(_reflect_after_load)
+        self.register_load_state_dict_post_hook(_reflect_after_load)  # type: ignore[no-untyped-call]
 
     def reflect(self) -> None:
         """Replace gamma by |gamma|."""

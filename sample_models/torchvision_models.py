@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from torch import nn
 from torchvision.models import mobilenet_v3_small, resnet18
 
@@ -14,7 +16,7 @@ MOMENTUM = 0.1
 
 def make_resnet18() -> nn.Module:
     """A 3x3 stem of stride 2 without the max pool (14x14 after it): [B, 1, 28, 28] -> logits [B, 10]."""
-    model = resnet18(weights=None, num_classes=10)
+    model: nn.Module = resnet18(weights=None, num_classes=10)
     model.conv1 = nn.Conv2d(1, 64, 3, stride=2, padding=1, bias=False)
     model.maxpool = nn.Identity()
     return model
@@ -27,15 +29,15 @@ def make_mobilenet_v3_small() -> nn.Module:
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = MOMENTUM
-    return model
+    return cast(nn.Module, model)
 
 
 register(
     ModelSpec(
         name="resnet18",
         title="ResNet-18, 11.2 million parameters",
-        help="A standard network, twenty times the teacher's size: far too large for these images. Useful to see how much "
-        "a large network can lose, and how int8 speeds it up. One epoch takes minutes.",
+        help="A standard network, twenty times the teacher's size: far too large for these images. Useful to see how "
+        "much a large network can lose, and how int8 speeds it up. One epoch takes minutes.",
         source="He et al. 2016, arXiv:1512.03385; torchvision.models.resnet18, stem for small images",
         family="resnet",
         tasks=("fashion_mnist",),

@@ -96,14 +96,14 @@ def average(into: nn.Module, model: nn.Module, keep: float) -> None:
 def logits_of(model: nn.Module, images: Tensor) -> Tensor:
     """[N, 28, 28] uint8 -> logits [N, 10], in evaluation."""
     model.eval()
-    return torch.cat([model(normalised(part)) for part in images.split(500)])
+    return torch.cat([model(normalised(part)) for part in torch.split(images, 500)])
 
 
 def train(images: Tensor, labels: Tensor, plan: Plan, report: Callable[[int, float, nn.Module], None]) -> nn.Module:
     """The averaged model; ``report(epoch, loss, averaged model)`` is called after each epoch."""
     torch.manual_seed(plan.seed)
     generator = torch.Generator().manual_seed(plan.seed)
-    model = teacher.make().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = teacher.make().to(memory_format=torch.channels_last)
     averaged = copy.deepcopy(model)
     optimizer = optimizer_for(model, plan)
     steps, step = plan.epochs * (len(images) // plan.batch_size), 0
@@ -114,7 +114,7 @@ def train(images: Tensor, labels: Tensor, plan: Plan, report: Callable[[int, flo
                 group["lr"] = plan.learning_rate((step + 0.5) / steps)
             loss = F.cross_entropy(model(inputs), targets)
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             step += 1
             # a young average must not be dominated by the random start

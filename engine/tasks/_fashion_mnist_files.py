@@ -45,9 +45,9 @@ def _found(path: Path) -> Path:
 
 
 def split_rows(labels: Bytes) -> dict[str, NDArray[np.int64]]:
-    """Rows of the official training set by split: ``validation`` 5,000, ``train`` 20,000 of the rest, ``full`` all of it.
+    """Rows of the official training set by split: ``validation`` 5,000, ``train`` 20,000 others, ``full`` all others.
 
-    Balanced over classes. The order is that of a hash of the row number, so it cannot change with a library's generator.
+    Balanced over classes. The order is that of a hash of the row number, which no library's generator can change.
     """
     shuffled = np.array(sorted(range(len(labels)), key=_hash), np.int64)
     chosen: dict[str, list[NDArray[np.int64]]] = {"validation": [], "train": []}
