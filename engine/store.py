@@ -1,0 +1,174 @@
+"""The store: who wants what, what runs, what came out. Kill any process at any time, nothing is lost.
+
+Work moves ``queued -> running -> done | failed | cancelled``. Every try has an attempt number; events and results of
+any but the current attempt are refused, so a worker that outlives its runner changes nothing. A result is written once.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from engine import store_rules as rules
+from engine.store_rules import Ask, Point, Work
+from engine.store_schema import Database
+
+__all__ = ["Ask", "Point", "Store", "Work"]
+
+
+class Store(Database):
+    """All changes of the store, one short transaction each."""
+
+    def submit(self, asks: Sequence[Ask], who: str, parent: str) -> None:
+        """Record that ``who`` wants ``asks``, as part of the run ``parent`` (a trial's key or a job's id).
+
+        What is done is not run again (unless the test reading is missing); what is queued or running is shared; what
+        failed or was cancelled is queued again as a new attempt.
+        """
+        now = time.time()
+        with self.change() as db:
+            for ask in asks:
+                rules.put_work(db, ask, now)
+                db.execute(
+                    "INSERT INTO requests VALUES (?, ?, ?, ?, ?, NULL) ON CONFLICT DO UPDATE SET "
+                    "withdrawn = NULL, priority = min(priority, excluded.priority)",
+                    (ask.id, who, parent, ask.priority, now),
+                )
+
+    def withdraw(self, parent: str, who: str) -> bool:
+        """Withdraw ``who``'s wish for ``parent`` and its companions; stops what nobody wants. Whether there was one."""
+        now = time.time()
+        with self.change() as db:
+            open_wish = "who = ? AND withdrawn IS NULL AND (parent = ? OR id = ?)"
+            found = db.execute(f"SELECT DISTINCT id FROM requests WHERE {open_wish}", (who, parent, parent)).fetchall()
+            db.execute(f"UPDATE requests SET withdrawn = ? WHERE {open_wish}", (now, who, parent, parent))
+            for (name,) in found:
+                rules.stop_if_unwanted(db, name, now)
+        return bool(found)
+
+    def claim(self) -> Work | None:
+        """Take the next work and mark it running: the user with the fewest running first, then priority, then age."""
+        with self.change() as db:
+            found = db.execute(_NEXT).fetchone()
+            if found is None:
+                return None
+            db.execute("UPDATE work SET state = 'running', error = NULL WHERE id = ?", (found["id"],))
+            db.execute(
+                "INSERT INTO attempts VALUES (?, ?, ?, NULL, NULL)", (found["id"], found["attempt"], time.time())
+            )
+            return rules.work_of({**dict(found), "state": "running"})
+
+    def finish(self, name: str, attempt: int, point: Point | None = None) -> bool:
+        """The attempt ended well; keep its point (jobs have none). False for an old attempt."""
+        now = time.time()
+        with self.change() as db:
+            work = rules.current(db, name, attempt)
+            if work is None:
+                return False
+            if point is not None:
+                tries = db.execute("SELECT count(*) FROM attempts WHERE id = ?", (name,)).fetchone()[0]
+                rules.keep(
+                    db,
+                    work["dense_key"],
+                    Point({**point.result, "attempts": tries}, point.shape, point.predictions),
+                    now,
+                )
+            rules.end_attempt(db, name, attempt, "done", now)
+            # a test reading asked for while the trial ran without it is one more attempt
+            again = work["test"] and not rules.complete(db, name, True) and work["kind"] == "trial"
+            db.execute(
+                "UPDATE work SET state = ?, attempt = attempt + ?, deaths = 0 WHERE id = ?",
+                ("queued" if again else "done", int(again), name),
+            )
+        return True
+
+    def fail(self, name: str, attempt: int, reason: str) -> bool:
+        """The attempt ended badly, for good. False for an old attempt."""
+        now = time.time()
+        with self.change() as db:
+            if rules.current(db, name, attempt) is None:
+                return False
+            rules.end_attempt(db, name, attempt, reason, now)
+            rules.close(db, name, "failed", reason)
+        return True
+
+    def died(self, name: str, attempt: int, reason: str) -> str | None:
+        """The attempt's process died: queued once more, then failed. The new state, or None for an old attempt."""
+        now = time.time()
+        with self.change() as db:
+            work = rules.current(db, name, attempt)
+            if work is None:
+                return None
+            rules.end_attempt(db, name, attempt, reason, now)
+            if work["deaths"] >= rules.TRIES_AFTER_DEATH:
+                rules.close(db, name, "failed", f"{reason}; it was tried {work['deaths'] + 1} times")
+                return "failed"
+            rules.requeue(db, name, "deaths = deaths + 1")
+            return "queued"
+
+    def recover(self, reason: str) -> int:
+        """Queue again what a runner that is gone left running, without using up a retry; how many."""
+        now = time.time()
+        with self.change() as db:
+            left = db.execute("SELECT id, attempt FROM work WHERE state = 'running'").fetchall()
+            for name, attempt in left:
+                rules.end_attempt(db, name, attempt, reason, now)
+                rules.requeue(db, name)
+        return len(left)
+
+    def release(self, name: str, attempt: int, reason: str) -> bool:
+        """Queue one running attempt again without using up its retry. False for an old attempt."""
+        with self.change() as db:
+            if rules.current(db, name, attempt) is None:
+                return False
+            rules.end_attempt(db, name, attempt, reason, time.time())
+            rules.requeue(db, name)
+        return True
+
+    def report(
+        self, name: str, attempt: int, progress: Mapping[str, Any], events: Sequence[tuple[int, Any]] = ()
+    ) -> bool:
+        """Keep the latest progress and append events (sequence, JSON). False for an old attempt."""
+        with self.change() as db:
+            if rules.current(db, name, attempt) is None:
+                return False
+            body = json.dumps(progress, allow_nan=False)
+            db.execute("INSERT OR REPLACE INTO progress VALUES (?, ?, ?, ?)", (name, attempt, body, time.time()))
+            for number, event in events:
+                row = (name, attempt, number, json.dumps(event, allow_nan=False))
+                db.execute("INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?)", row)
+        return True
+
+    def add_points(self, name: str, attempt: int, dense_key: str, points: Sequence[Point]) -> bool:
+        """Keep grid points; a full one replaces its preview, nothing replaces a full one. False for an old attempt."""
+        now = time.time()
+        with self.change() as db:
+            if rules.current(db, name, attempt) is None:
+                return False
+            for point in points:
+                rules.keep(db, dense_key, point, now)
+        return True
+
+    def add_readings(self, name: str, attempt: int, task: str, readings: Mapping[str, Any]) -> bool:
+        """Keep latencies measured again on this machine, by key; the newest counts. False for an old attempt."""
+        with self.change() as db:
+            if rules.current(db, name, attempt) is None:
+                return False
+            for key, body in readings.items():
+                row = (key, task, json.dumps(body, allow_nan=False), time.time(), rules.next_change(db))
+                db.execute("INSERT OR REPLACE INTO readings VALUES (?, ?, ?, ?, ?)", row)
+        return True
+
+
+# among the wanted, queued works whose prerequisite is done: fewest running of the asking user, priority, age
+_NEXT = """
+WITH busy AS (
+    SELECT r.who, count(DISTINCT w.id) AS n FROM work w JOIN requests r ON r.id = w.id AND r.withdrawn IS NULL
+    WHERE w.state = 'running' GROUP BY r.who)
+SELECT w.* FROM work w JOIN requests r ON r.id = w.id AND r.withdrawn IS NULL LEFT JOIN busy b ON b.who = r.who
+WHERE w.state = 'queued'
+    AND (w.after IS NULL OR EXISTS (SELECT 1 FROM results p WHERE p.key = w.after AND p.preview = 0))
+ORDER BY coalesce(b.n, 0), r.priority, r.created, w.rowid LIMIT 1
+"""

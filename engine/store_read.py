@@ -1,0 +1,129 @@
+"""What pages, command line and runner ask the store; nothing here changes it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from engine.store import Store
+from engine.store_rules import Work, work_of
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One row of results: the result's JSON, the dense student it belongs to, and when it was kept."""
+
+    key: str
+    body: dict[str, Any]
+    dense_key: str
+    preview: bool
+    created: float
+    changed: int
+
+
+def work(store: Store, name: str) -> Work | None:
+    """One piece of work by its id."""
+    found = store.row("SELECT * FROM work WHERE id = ?", name)
+    return work_of(dict(found)) if found else None
+
+
+def unfinished(store: Store) -> list[Work]:
+    """Everything queued or running, oldest first."""
+    return [
+        work_of(dict(r)) for r in store.rows("SELECT * FROM work WHERE state IN ('queued', 'running') ORDER BY rowid")
+    ]
+
+
+def running(store: Store) -> dict[str, int]:
+    """The current attempt of everything that runs, by id."""
+    return {r["id"]: r["attempt"] for r in store.rows("SELECT id, attempt FROM work WHERE state = 'running'")}
+
+
+def busy(store: Store) -> bool:
+    """Whether anything is queued or running."""
+    return store.row("SELECT 1 FROM work WHERE state IN ('queued', 'running') LIMIT 1") is not None
+
+
+def place(store: Store, name: str) -> int | None:
+    """How many are in front in the queue, about (fairness between users may change it); None unless queued."""
+    ahead = """SELECT count(DISTINCT o.id) AS n FROM work w JOIN requests r ON r.id = w.id AND r.withdrawn IS NULL,
+        work o JOIN requests q ON q.id = o.id AND q.withdrawn IS NULL
+        WHERE w.id = ? AND w.state = 'queued' AND o.state = 'queued' AND o.id != w.id
+        AND (q.priority, q.created, o.rowid) < (r.priority, r.created, w.rowid)"""
+    mine = store.row("SELECT state FROM work WHERE id = ?", name)
+    found = store.row(ahead, name) if mine and mine["state"] == "queued" else None
+    return int(found["n"]) if found else None
+
+
+def attempts(store: Store, name: str) -> list[dict[str, Any]]:
+    """Every attempt with its start, end (seconds since 1970) and reason."""
+    return [
+        dict(r)
+        for r in store.rows("SELECT attempt, started, ended, reason FROM attempts WHERE id = ? ORDER BY attempt", name)
+    ]
+
+
+def progress(store: Store, name: str, attempt: int) -> dict[str, Any]:
+    """The latest progress of one attempt; empty before its first report."""
+    found = store.row("SELECT body FROM progress WHERE id = ? AND attempt = ?", name, attempt)
+    body: dict[str, Any] = json.loads(found["body"]) if found else {}
+    return body
+
+
+def events(store: Store, name: str, attempt: int) -> list[dict[str, Any]]:
+    """The events (curve points) of one attempt in order."""
+    order = "SELECT body FROM events WHERE id = ? AND attempt = ? ORDER BY sequence"
+    return [json.loads(r["body"]) for r in store.rows(order, name, attempt)]
+
+
+def result(store: Store, key: str) -> Stored | None:
+    """One finished point, previews included."""
+    found = store.row("SELECT * FROM results WHERE key = ?", key)
+    return _stored(found) if found else None
+
+
+def results_since(store: Store, task: str, changed: int) -> list[Stored]:
+    """Finished points of a task that are newer than ``changed``, in the order of their change."""
+    newer = "SELECT * FROM results WHERE changed > ? AND task = ? ORDER BY changed"
+    return [_stored(r) for r in store.rows(newer, changed, task)]
+
+
+def readings(store: Store, task: str) -> dict[str, dict[str, Any]]:
+    """Latencies of shipped artifacts measured again on this machine, by key, with ``created``."""
+    found = store.rows("SELECT key, body, created FROM readings WHERE task = ?", task)
+    return {r["key"]: {**json.loads(r["body"]), "created": r["created"]} for r in found}
+
+
+def last_change(store: Store) -> int:
+    """A number that rises with every change of results or readings."""
+    both = "SELECT (SELECT max(changed) FROM results) AS a, (SELECT max(changed) FROM readings) AS b"
+    found = store.row(both)
+    return max(found["a"] or 0, found["b"] or 0) if found else 0
+
+
+def predictions(store: Store, key: str) -> tuple[tuple[int, ...], bytes] | None:
+    """Shape and compressed float16 values of a point's predictions on validation."""
+    found = store.row("SELECT shape, data FROM predictions WHERE key = ?", key)
+    return (tuple(json.loads(found["shape"])), found["data"]) if found else None
+
+
+def keys_starting(store: Store, prefix: str) -> list[str]:
+    """Keys of trials and points that start with ``prefix``, at most 20."""
+    low, high = prefix, prefix + "\U0010ffff"
+    both = """SELECT key FROM results WHERE key >= ? AND key < ? UNION
+        SELECT id FROM work WHERE kind = 'trial' AND id >= ? AND id < ? LIMIT 20"""
+    return [r["key"] for r in store.rows(both, low, high, low, high)]
+
+
+def grid_counts(store: Store, dense_key: str) -> tuple[int, int]:
+    """How many grid points of a dense student are measured in full, and how many on the preview's images only."""
+    sql = "SELECT count(*) AS n, coalesce(sum(preview), 0) AS p FROM results WHERE dense_key = ? AND origin = 'grid'"
+    found = store.row(sql, dense_key)
+    return (found["n"] - found["p"], found["p"]) if found else (0, 0)
+
+
+def _stored(row: Any) -> Stored:
+    return Stored(
+        row["key"], json.loads(row["body"]), row["dense_key"], bool(row["preview"]), row["created"], row["changed"]
+    )

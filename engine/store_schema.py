@@ -1,0 +1,170 @@
+"""The store's file: tables, schema version, connection, and SQLite's errors in words that name the remedy."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from engine.errors import StoreError
+
+VERSION = 1
+APPLICATION_ID = 0x57111  # marks the file as ours, so that another program's database is never written into
+BUSY_SECONDS = 10.0
+
+# work: everything that the runner does, by id: a trial's key, "grid:<dense key>" or "retime:<task>".
+# results: every finished point by its trial's key; preview = 1 marks a grid point seen on 1,000 images only.
+# changed: rises with every change of results or readings, so that a reader fetches only what is new.
+SCHEMA = """
+CREATE TABLE work (
+    id TEXT PRIMARY KEY, kind TEXT NOT NULL CHECK (kind IN ('trial', 'grid', 'retime')), task TEXT NOT NULL,
+    body TEXT NOT NULL, dense_key TEXT NOT NULL, after TEXT, test INTEGER NOT NULL DEFAULT 0,
+    state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'done', 'failed', 'cancelled')),
+    attempt INTEGER NOT NULL DEFAULT 1, deaths INTEGER NOT NULL DEFAULT 0, error TEXT, created REAL NOT NULL);
+CREATE INDEX work_state ON work (state);
+CREATE TABLE requests (
+    id TEXT NOT NULL REFERENCES work (id), who TEXT NOT NULL, parent TEXT NOT NULL, priority INTEGER NOT NULL,
+    created REAL NOT NULL, withdrawn REAL, PRIMARY KEY (id, who, parent)) WITHOUT ROWID;
+CREATE INDEX requests_parent ON requests (parent, who);
+CREATE TABLE attempts (
+    id TEXT NOT NULL REFERENCES work (id), attempt INTEGER NOT NULL, started REAL NOT NULL, ended REAL, reason TEXT,
+    PRIMARY KEY (id, attempt)) WITHOUT ROWID;
+CREATE TABLE progress (
+    id TEXT PRIMARY KEY REFERENCES work (id), attempt INTEGER NOT NULL, body TEXT NOT NULL,
+    at REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE events (
+    id TEXT NOT NULL REFERENCES work (id), attempt INTEGER NOT NULL, sequence INTEGER NOT NULL, body TEXT NOT NULL,
+    PRIMARY KEY (id, attempt, sequence)) WITHOUT ROWID;
+CREATE TABLE results (
+    key TEXT PRIMARY KEY, task TEXT NOT NULL, origin TEXT NOT NULL, dense_key TEXT NOT NULL, preview INTEGER NOT NULL,
+    body TEXT NOT NULL, created REAL NOT NULL, changed INTEGER NOT NULL);
+CREATE INDEX results_changed ON results (changed);
+CREATE INDEX results_dense ON results (dense_key);
+CREATE TABLE predictions (key TEXT PRIMARY KEY REFERENCES results (key), shape TEXT NOT NULL, data BLOB NOT NULL);
+CREATE TABLE readings (
+    key TEXT PRIMARY KEY, task TEXT NOT NULL, body TEXT NOT NULL, created REAL NOT NULL, changed INTEGER NOT NULL);
+"""
+
+
+class Database:
+    """One connection to the store, usable from any thread; every change is one short transaction.
+
+    ``max_pages`` limits the file's size (SQLite pages of 4 kB), which is how tests fill the disk.
+    """
+
+    def __init__(self, path: Path, max_pages: int | None = None) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        with self._told():
+            # autocommit: transactions are opened explicitly by change()
+            self._connection = sqlite3.connect(path, BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+            self._connection.row_factory = sqlite3.Row
+        try:
+            with self._told():
+                self._prepare(max_pages)
+        except StoreError:
+            self._connection.close()
+            raise
+
+    def close(self) -> None:
+        """Close the connection."""
+        with self._lock:
+            self._connection.close()
+
+    @contextlib.contextmanager
+    def change(self) -> Iterator[sqlite3.Connection]:
+        """One transaction: all of the block or nothing. Raises :class:`StoreError` when it cannot be written."""
+        with self._lock, self._told():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def rows(self, sql: str, *values: Any) -> list[sqlite3.Row]:
+        """All rows of a query."""
+        with self._lock, self._told():
+            return self._connection.execute(sql, values).fetchall()
+
+    def row(self, sql: str, *values: Any) -> sqlite3.Row | None:
+        """The first row of a query, or None."""
+        with self._lock, self._told():
+            found: sqlite3.Row | None = self._connection.execute(sql, values).fetchone()
+            return found
+
+    def data_version(self) -> int:
+        """A number that differs whenever another connection has changed the store (microseconds)."""
+        found = self.row("PRAGMA data_version")
+        return int(found[0]) if found else 0
+
+    def _prepare(self, max_pages: int | None) -> None:
+        self._connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
+        version, mark = self._pragma("user_version"), self._pragma("application_id")
+        tables = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if mark != APPLICATION_ID and (tables or version):
+            raise StoreError(
+                f"{self.path} is not a Stillhouse store; choose another home with --home or move the file away"
+            )
+        if version > VERSION:
+            raise StoreError(f"{self.path} was written by a newer Stillhouse (schema {version}, not {VERSION})"
+                             "; update this program or choose another home with --home")  # fmt: skip
+        self._use_wal()
+        # NORMAL: a killed process loses nothing; only a power cut may lose the last commits, never the file
+        self._connection.execute("PRAGMA synchronous = NORMAL")
+        self._connection.execute("PRAGMA foreign_keys = ON")
+        if max_pages:
+            self._connection.execute(f"PRAGMA max_page_count = {int(max_pages)}")
+        if version < VERSION:
+            self._create()
+
+    def _use_wal(self) -> None:
+        # switching the journal does not wait for other connections that open the same new file, so wait here
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as problem:
+                if "locked" not in str(problem) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+
+    def _create(self) -> None:
+        with self.change() as connection:
+            if self._pragma("user_version") == 0:  # else another process has just created it
+                for statement in SCHEMA.split(";"):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                connection.execute(f"PRAGMA user_version = {VERSION}")
+
+    def _pragma(self, name: str) -> int:
+        return int(self._connection.execute(f"PRAGMA {name}").fetchone()[0])
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as problem:
+            raise StoreError(_explain(self.path, problem)) from problem
+
+
+def _explain(path: Path, problem: sqlite3.Error) -> str:
+    code = getattr(problem, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        aside = os.fspath(path.with_name(path.name + ".damaged"))
+        return f"the store {path} is damaged ({problem}); move it away (mv '{path}' '{aside}') and start again"
+    if code == sqlite3.SQLITE_FULL:
+        return f"the store {path} cannot grow: the disk is full; free some space, nothing that was finished is lost"
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return f"the store {path} was busy for {BUSY_SECONDS:.0f} s; try again, or close what else has it open"
+    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_IOERR):
+        return f"the store {path} cannot be read or written ({problem}); check the disk and the folder's permissions"
+    return f"the store {path} cannot be used ({problem})"
