@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import hashlib
 import json
 import time
 from dataclasses import asdict, dataclass
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from engine.tasks import _fashion_mnist_files as files
@@ -143,12 +144,19 @@ def save(model: nn.Module, path: Path) -> None:
 
 def main() -> None:
     """Train, write, measure."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--epochs", type=int, default=Plan.epochs)
-    parser.add_argument("--weights", type=Path, default=teacher.WEIGHTS)
+    parser = argparse.ArgumentParser(prog="python -m sample_models.train_teacher")
+    parser.add_argument("--epochs", type=int, default=Plan.epochs, help="passes over the 55,000 images")
+    parser.add_argument("--weights", type=Path, default=teacher.WEIGHTS, help="file for the weights")
+    parser.add_argument("--outputs", action="store_true", help="do not train: write the present weights' outputs again")
     options = parser.parse_args()
-    plan = Plan(epochs=options.epochs)
     torch.set_num_threads(1)
+    if not options.outputs:
+        train_and_save(Plan(epochs=options.epochs), options.weights)
+    write_outputs(options.weights)
+
+
+def train_and_save(plan: Plan, path: Path) -> None:
+    """Train, write the weights to ``path`` and the record of the run beside them."""
     images, labels = tensors("train")
     rows = {name: torch.from_numpy(r) for name, r in files.split_rows(labels.numpy().astype("uint8")).items()}
     validation = images[rows["validation"]], labels[rows["validation"]]
@@ -157,15 +165,24 @@ def main() -> None:
     def report(epoch: int, loss: float, model: nn.Module) -> None:
         curve.append({"epoch": epoch, "loss": round(loss, 4), "validation": round(accuracy(model, *validation), 4)})
         print(curve[-1], f"{time.process_time() - began:.0f} CPU s", flush=True)
-        save(model, options.weights.with_suffix(".partial"))
+        save(model, path.with_suffix(".partial"))
 
     model = train(images[rows["full"]], labels[rows["full"]], plan, report)
-    save(model, options.weights)
-    options.weights.with_suffix(".partial").unlink(missing_ok=True)
+    save(model, path)
+    path.with_suffix(".partial").unlink(missing_ok=True)
     record = {"plan": asdict(plan), "cpu_seconds": round(time.process_time() - began), "curve": curve,
               "test": round(accuracy(model, *tensors("t10k")), 4), "torch": torch.__version__}  # fmt: skip
-    options.weights.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
+    path.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
     print(record)
+
+
+def write_outputs(path: Path) -> None:
+    """Write the logits of the weights in ``path`` on the sample's train, validation and test images."""
+    model = teacher.make()
+    model.load_state_dict(load_file(path))
+    outputs = {name: logits_of(model, torch.from_numpy(files.read_sample(name).pixels)) for name in files.SAMPLE}
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    files.write_outputs(files.outputs_path("teacher"), {n: t.numpy() for n, t in outputs.items()}, sha256)
 
 
 if __name__ == "__main__":

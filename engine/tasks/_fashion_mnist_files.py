@@ -14,6 +14,7 @@ import struct
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import zstandard
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from engine.errors import FileError
 
 Bytes = NDArray[np.uint8]
+Logits = NDArray[np.float32]
 
 CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 FOLDER = Path(__file__).resolve().parents[2] / "sample_data"
@@ -37,10 +39,14 @@ DIGESTS = {
     "full": "d5c9e8fd77af032e3f109e3db5c615527bdb003a247dd541b8e4a661810f17bd",
 }
 SIZES = {"train": 20_000, "validation": 5_000, "test": 10_000, "full": 55_000}
+SAMPLE = ("train", "validation", "test")
 RESTORE = "restore it with 'git checkout sample_data' or build it again with 'python -m sample_data.build'"
+RESTORE_OUTPUTS = (
+    "restore it with 'git checkout sample_data' or make it again with 'python -m sample_models.train_teacher --outputs'"
+)
 # where the complete data set may lie, best first: the Debian package, then the folders that torchvision's loader writes
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
-TORCHVISION = (FOLDER / "FashionMNIST" / "raw", Path("data/FashionMNIST/raw"), Path.home() / "data/FashionMNIST/raw")
+TORCHVISION = (FOLDER / "FashionMNIST" / "raw", FOLDER.parent / "data" / "FashionMNIST" / "raw")
 INSTALL = (
     "the 55,000 training images are not on this machine: install the Debian package dataset-fashion-mnist "
     "(apt install dataset-fashion-mnist), or let torchvision fetch them with "
@@ -60,6 +66,13 @@ class Images:
 def digest(pixels: Bytes, labels: Bytes) -> str:
     """The content hash of a split."""
     return hashlib.sha256(pixels.tobytes() + labels.tobytes()).hexdigest()
+
+
+def set_up_hashes() -> dict[str, str]:
+    """One hash for each data set-up: what it trains, validates and tests on."""
+    used = {"sample": SAMPLE, "full": ("full", "validation", "test")}
+    return {name: hashlib.sha256("".join(DIGESTS[s] for s in splits).encode()).hexdigest()
+            for name, splits in used.items()}  # fmt: skip
 
 
 def sample_path(split: str) -> Path:
@@ -90,6 +103,40 @@ def read_sample(split: str, path: Path | None = None) -> Images:
     images = Images(np.cumsum(differences, axis=1, dtype=np.uint8), labels, rows.astype(np.int64))
     _check(images, split, f"{file.name} was altered: its content hash differs; {RESTORE}")
     return images
+
+
+def outputs_path(teacher: str) -> Path:
+    """The committed logits of a shipped teacher."""
+    return FOLDER / f"fashion_mnist_{teacher}_outputs.npz"
+
+
+def read_outputs(teacher: str, weights_sha256: str | None = None, path: Path | None = None) -> dict[str, Logits]:
+    """A shipped teacher's logits [N, 10] for ``train``, ``validation`` and ``test`` of the sample.
+
+    ``weights_sha256``, where given, must be that of the weights that made them: outputs of another teacher are refused.
+    """
+    file = path or outputs_path(teacher)
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            made_by = str(arrays["weights_sha256"])
+            outputs = {name: arrays[name].astype(np.float32) for name in SAMPLE}
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as problem:
+        raise FileError(f"{file.name} is missing, truncated or altered ({problem}); {RESTORE_OUTPUTS}") from None
+    if any(outputs[n].shape != (SIZES[n], len(CLASSES)) or not np.isfinite(outputs[n]).all() for n in SAMPLE):
+        raise FileError(f"{file.name} does not hold one finite row for each image of the sample; {RESTORE_OUTPUTS}")
+    if weights_sha256 not in (None, made_by):
+        raise FileError(f"{file.name} was made with other weights than the teacher's; {RESTORE_OUTPUTS}")
+    return outputs
+
+
+def write_outputs(path: Path, outputs: dict[str, Logits], weights_sha256: str) -> None:
+    """Write a teacher's logits in half precision; a row whose largest entry would change raises ValueError."""
+    halves = {name: outputs[name].astype(np.float16) for name in SAMPLE}
+    for name, half in halves.items():
+        if (half.argmax(1) != outputs[name].argmax(1)).any():
+            raise ValueError(f"half precision changes an answer on {name}: keep these logits in float32")
+    arrays: dict[str, NDArray[Any]] = {**halves, "weights_sha256": np.array(weights_sha256)}
+    np.savez(path, allow_pickle=False, **arrays)
 
 
 def read_full(folder: Path | None = None) -> Images:
