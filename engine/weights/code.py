@@ -1,0 +1,68 @@
+"""From a constrained model to what an artifact needs: integer codes, masks, and a plain model with the same weights."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from engine.weights import affine, inputs
+from engine.weights.constraint import WEIGHT, Mask, Quantizer, find, incoming, weight_of
+from engine.weights.values import InputCode, WeightCode
+
+__all__ = ["InputCode", "WeightCode", "bake", "input_codes", "masks", "weight_codes"]
+
+
+def weight_codes(model: nn.Module) -> dict[str, WeightCode]:
+    """The code of every quantized layer's weight, by layer name; layers in float are absent."""
+    codes = {}
+    for name, layer in _constrained(model):
+        quantizer = find(layer, Quantizer)
+        if quantizer is not None and bool(quantizer.active):
+            codes[name] = affine.encode(incoming(layer, quantizer), quantizer.scale, quantizer.bits)
+    return codes
+
+
+def input_codes(model: nn.Module) -> dict[str, InputCode]:
+    """The code of every quantized layer's input, by layer name; layers whose input stays in float are absent."""
+    found = ((name, inputs.find(layer)) for name, layer in model.named_modules())
+    codes = {}
+    for name, quantizer in found:
+        if quantizer is not None and bool(quantizer.active):
+            scale, zero_point = quantizer.code()
+            codes[name] = InputCode(float(scale), int(zero_point))
+    return codes
+
+
+def masks(model: nn.Module) -> dict[str, Tensor]:
+    """Every masked layer's mask (bool, True = kept), by layer name."""
+    found = ((name, find(layer, Mask)) for name, layer in _constrained(model))
+    return {name: mask.mask.clone() for name, mask in found if mask is not None}
+
+
+@torch.no_grad()
+def bake(model: nn.Module) -> nn.Module:
+    """A deep copy that is an ordinary model: effective weights in place, no parametrization, no input quantizer.
+
+    Quantized weights equal ``weight_codes(model)[name].dequantized()`` exactly. Its outputs equal the model's only
+    where no input is quantized: that rounding is in :func:`input_codes`, for the artifact to write.
+    """
+    plain = copy.deepcopy(model)
+    found = list(_constrained(plain))
+    # all effective weights first: a tied weight has two owners, and assigning one would change what the other gives
+    effective = [weight_of(layer).detach().clone() for _, layer in found]
+    for (_, layer), weight in zip(found, effective, strict=True):
+        parametrize.remove_parametrizations(layer, WEIGHT, leave_parametrized=False)
+        layer.weight.data = weight
+    for layer in plain.modules():
+        inputs.detach(layer)
+    return plain
+
+
+def _constrained(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    for name, layer in model.named_modules():
+        if parametrize.is_parametrized(layer, WEIGHT):
+            yield name, layer

@@ -1,0 +1,130 @@
+"""Constraints on weights as parametrizations: what a layer computes with is a function of the weight that is trained.
+
+They chain in the order of their registration (mask, then quantizer), and every state lives in buffers, so that a
+state dict restores them on a model with the same structure.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from engine.weights import affine
+
+WEIGHT = "weight"
+
+
+class Constraint(nn.Module):
+    """Base: subclasses implement :meth:`map`; whatever it does, a weight of exactly zero stays zero."""
+
+    def map(self, weight: Tensor) -> Tensor:
+        """The constrained weight, with the gradient that training shall see."""
+        raise NotImplementedError
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """``map``, except that zeros stay zeros: a codebook or an offset after a mask would undo it."""
+        return torch.where(weight == 0, 0.0, self.map(weight))
+
+
+class Mask(Constraint):
+    """Keeps the weights where ``mask`` is True. ``initial`` is the sparsity when the current phase began."""
+
+    mask: Tensor
+    initial: Tensor
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mask", torch.ones_like(weight, dtype=torch.bool))
+        self.register_buffer("initial", torch.zeros(()))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Zeros under the mask; no gradient reaches them."""
+        return torch.where(self.mask, weight, 0.0)
+
+    def tighten(self, mask: Tensor) -> None:
+        """Also mask what ``mask`` masks; nothing that is masked comes back."""
+        self.mask.logical_and_(mask)
+
+
+class Quantizer(Constraint):
+    """Rounds to a symmetric lattice once ``active``; the gradient passes straight through (Bengio et al. 2013).
+
+    ``bits``, ``granularity`` and ``method`` are structure, given at attachment; ``scale`` () or [out] is state.
+    """
+
+    scale: Tensor
+    active: Tensor
+
+    def __init__(self, weight: Tensor, bits: int, granularity: str, method: str) -> None:
+        super().__init__()
+        self.register_buffer("active", torch.zeros((), dtype=torch.bool))
+        self.configure(weight, bits, granularity, method)
+
+    def configure(self, weight: Tensor, bits: int, granularity: str, method: str) -> None:
+        """Set the structure; the scale starts at one until :meth:`fit`."""
+        self.bits, self.granularity, self.method = bits, granularity, method
+        shape = (weight.shape[0],) if granularity == "channel" else ()
+        self.register_buffer("scale", torch.ones(shape, device=weight.device))
+
+    def map(self, weight: Tensor) -> Tensor:
+        """Integers times scale, exactly; adding ``weight - weight.detach()`` (zero) carries the gradient."""
+        if not self.active:
+            return weight
+        fixed = weight.detach()
+        value = affine.dequantize(affine.round_to_integers(fixed, self.scale, self.bits), self.scale)
+        return value + (weight - fixed)
+
+    @torch.no_grad()
+    def fit(self, weight: Tensor) -> None:
+        """Choose the scale for ``weight`` (what arrives here, masked already) and switch the rounding on."""
+        self.scale.copy_(affine.fit_scale(weight, self.bits, self.granularity, self.method))
+        self.active.fill_(True)
+
+
+C = TypeVar("C", bound=Constraint)
+
+
+def weight_of(layer: nn.Module) -> Tensor:
+    """The weight that ``layer`` computes with."""
+    weight = layer.weight
+    if not isinstance(weight, Tensor):
+        raise TypeError(f"{type(layer).__name__}.weight is no tensor")
+    return weight
+
+
+def constraints(layer: nn.Module) -> list[Constraint]:
+    """The constraints on ``layer``'s weight in the order in which they act."""
+    if not parametrize.is_parametrized(layer, WEIGHT):
+        return []
+    return [c for c in _chain(layer) if isinstance(c, Constraint)]
+
+
+def find(layer: nn.Module, kind: type[C]) -> C | None:
+    """The constraint of class ``kind`` on ``layer``, if there is one."""
+    return next((c for c in constraints(layer) if isinstance(c, kind)), None)
+
+
+def add(layer: nn.Module, constraint: C) -> C:
+    """Register ``constraint`` after those that ``layer`` already has."""
+    parametrize.register_parametrization(layer, WEIGHT, constraint)
+    return constraint
+
+
+@torch.no_grad()
+def incoming(layer: nn.Module, constraint: Constraint) -> Tensor:
+    """The weight as it arrives at ``constraint``: the trained one after the constraints before it."""
+    chain = _chain(layer)
+    weight: Tensor = chain.original.detach()
+    for earlier in chain:
+        if earlier is constraint:
+            return weight
+        weight = earlier(weight)
+    raise ValueError("the constraint is not registered on this layer")
+
+
+def _chain(layer: nn.Module) -> parametrize.ParametrizationList:
+    held = cast(nn.ModuleDict, layer.parametrizations)
+    return cast(parametrize.ParametrizationList, held[WEIGHT])
