@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
+import sys
 import types
 import typing
 from collections.abc import Mapping
@@ -113,7 +113,8 @@ class Knob:
         return int(value)
 
     def _float(self, value: Any, where: str) -> float:
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not number or not -sys.float_info.max <= value <= sys.float_info.max:
             raise InputError(where, value, self.allowed)
         return canonical_float(value)
 

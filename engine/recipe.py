@@ -25,6 +25,7 @@ DATA = ("sample", "full")
 MAX_SEED = 2**32 - 1
 MAX_EPOCHS = 200
 MAX_PHASES = 20
+MAX_NESTING = 5
 _NAME = re.compile(r"[a-z0-9_]+")
 
 
@@ -145,6 +146,8 @@ class Recipe:
         """Read and check a recipe; raises :class:`InputError` naming the offending field."""
         names = [f.name for f in dataclasses.fields(cls)]
         _only(row, names, where)
+        if where.count(".teachers") > MAX_NESTING:
+            raise InputError(where, "a recipe", f"teachers of teachers up to {MAX_NESTING} deep")
         for name in ("task", "student", "phases"):
             if name not in row:
                 raise InputError(f"{where}.{name}", None, "a value; it is missing")
