@@ -122,7 +122,7 @@ def paired_difference(correct_a: Array, correct_b: Array) -> Interval:
     """(difference, low, high) of two accuracies on the same examples: a minus b with its 95 % interval.
 
     Both are [N] of right or wrong. The interval is Agresti and Min's (2005, Statistics in Medicine 24:729): normal,
-    with half an example added to each of the four cells, so that it stays honest when the two models hardly ever differ.
+    with half an example added to each of the four cells, so that it stays honest when two models hardly ever differ.
     """
     a, b = np.asarray(correct_a, bool), np.asarray(correct_b, bool)
     if a.shape != b.shape or a.ndim != 1 or not len(a):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+
+NO_LABEL = -1
 
 
 @dataclass(frozen=True)
@@ -18,9 +20,22 @@ class Output:
     taps: Mapping[str, Tensor] = field(default_factory=dict)
 
 
+class TeacherSource(Protocol):
+    """Where a teacher's outputs come from."""
+
+    def __call__(self, inputs: Tensor, rows: Tensor | None, grad: bool) -> Output:
+        """The output for ``inputs``; ``rows`` [B] are their rows in the training split, None for changed inputs.
+
+        ``grad``: gradients may flow back to ``inputs`` (never to the teacher's weights).
+        """
+
+
 @dataclass(frozen=True)
 class Batch:
-    """``index`` [B] rows of the training split; ``labelled`` [B] bool: whose labels may be used."""
+    """``inputs`` [B, ...]; ``index`` [B] their rows in the training split.
+
+    ``labelled`` [B] bool: whose labels may be used; the others' ``labels`` [B] are ``NO_LABEL``.
+    """
 
     inputs: Tensor
     labels: Tensor
@@ -29,10 +44,11 @@ class Batch:
 
 
 class Step:
-    """One batch of the loop. ``progress`` is the fraction of the phase that is done, 0 to 1."""
+    """One batch of the loop. ``number`` counts from 0; ``progress`` is the fraction of the phase that is done."""
 
-    def __init__(self, model: nn.Module, batch: Batch, teachers: Sequence[Any], optimizer: torch.optim.Optimizer,
-                 number: int, steps: int, student_reader: Any = None) -> None:  # fmt: skip
+    def __init__(self, model: nn.Module, batch: Batch, teachers: Sequence[TeacherSource],
+                 optimizer: torch.optim.Optimizer, number: int, steps: int,
+                 student_reader: Callable[[Tensor], Output] | None = None) -> None:  # fmt: skip
         self.model, self.batch, self.teachers, self.optimizer = model, batch, teachers, optimizer
         self.number, self.progress = number, number / max(steps, 1)
         self._reader = student_reader
@@ -52,7 +68,7 @@ class Step:
     def _forward(self, x: Tensor) -> Output:
         return self._reader(x) if self._reader else Output(self.model(x))
 
-    def _once(self, key: Any, x: Tensor, make: Any) -> Output:
+    def _once(self, key: Any, x: Tensor, make: Callable[[], Output]) -> Output:
         # the tensor is kept beside its output, so that its id cannot be given to another one within the step
         if key not in self._memo:
             self._memo[key] = (x, make())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor, nn
@@ -13,17 +14,26 @@ if TYPE_CHECKING:
 TEACHER_MODES = ("none", "cached", "live")
 
 
+@dataclass(frozen=True)
+class LossContext:
+    """What a loss may use when it builds its objective: ``taps`` of the student by role, as its ModelSpec maps them."""
+
+    taps: Mapping[str, str] = field(default_factory=dict)
+
+
 class Objective(nn.Module):
     """Turns one batch into a scalar. Its own ``parameters()`` join the loop's optimizer.
 
     ``student_taps`` and ``teacher_taps`` are roles that ModelSpec maps to module paths; ``teacher_mode`` says whether
     teacher outputs may come from the cache. ``uses_unlabelled`` False: batches are drawn from labelled examples only.
+    ``student_paths`` are the module paths of ``student_taps``, filled in by ``training.build_objective``.
     """
 
     student_taps: tuple[str, ...] = ()
     teacher_taps: tuple[str, ...] = ()
     teacher_mode: str = "cached"
     uses_unlabelled: bool = True
+    student_paths: Mapping[str, str] = {}
 
     def loss(self, step: Step) -> Tensor:
         """The scalar to minimise for one batch."""
@@ -44,8 +54,8 @@ class Loss:
     version: ClassVar[int] = 1
     needs_teacher: ClassVar[bool] = True
 
-    def build(self, context: Any) -> Objective:
-        """The objective of one phase. ``context`` holds the models, their specs and a generator."""
+    def build(self, context: LossContext) -> Objective:
+        """The objective of one phase."""
         raise NotImplementedError
 
     @classmethod

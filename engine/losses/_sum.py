@@ -1,0 +1,29 @@
+"""A weighted sum of objectives: what a list of losses in a recipe means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from engine.losses._base import TEACHER_MODES, Objective
+from engine.step import Step
+
+
+class SumObjective(Objective):
+    """``factors[i] * parts[i]``, added up. The student still runs once a step: Step memoises its forward."""
+
+    def __init__(self, parts: Sequence[Objective], factors: Sequence[float]) -> None:
+        super().__init__()
+        self.parts, self.factors = nn.ModuleList(parts), tuple(factors)
+        self.student_taps = tuple(dict.fromkeys(t for p in parts for t in p.student_taps))
+        self.teacher_taps = tuple(dict.fromkeys(t for p in parts for t in p.teacher_taps))
+        self.teacher_mode = max((p.teacher_mode for p in parts), key=TEACHER_MODES.index)
+        self.uses_unlabelled = any(p.uses_unlabelled for p in parts)
+
+    def loss(self, step: Step) -> Tensor:
+        """The sum for one batch."""
+        # by its class: indexing nn.ModuleList loses the objectives' type
+        terms = [f * p.loss(step) for f, p in zip(self.factors, self.parts, strict=True) if isinstance(p, Objective)]
+        return torch.stack(terms).sum()

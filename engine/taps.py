@@ -1,0 +1,55 @@
+"""Taps: reading a model's inner tensors by role, without changing its code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from engine.errors import unknown_name
+from engine.step import Output
+
+
+def tap_paths(roles: Iterable[str], taps: Mapping[str, str], model: str) -> dict[str, str]:
+    """Module paths of ``roles`` by a ModelSpec's ``taps``; raises :class:`InputError` for a role that it lacks."""
+    missing = [role for role in roles if role not in taps]
+    if missing:
+        raise unknown_name(f"{model}: tap", missing[0], taps)
+    return {role: taps[role] for role in roles}
+
+
+class TapReader:
+    """Runs a model and gives its :class:`Output` with the tensors that modules at ``paths`` (by role) put out.
+
+    The hooks stay on the model until :meth:`close`; use it as a context manager. A module that runs several times in
+    one forward gives its last output.
+    """
+
+    def __init__(self, model: nn.Module, paths: Mapping[str, str]) -> None:
+        self._model = model
+        self._seen: dict[str, Tensor] = {}
+        self._hooks = [model.get_submodule(path).register_forward_hook(self._keep(r)) for r, path in paths.items()]
+
+    def __call__(self, inputs: Tensor) -> Output:
+        """One forward."""
+        self._seen.clear()
+        logits = self._model(inputs)
+        return Output(logits, dict(self._seen))
+
+    def close(self) -> None:
+        """Take the hooks off."""
+        for hook in self._hooks:
+            hook.remove()
+
+    def __enter__(self) -> TapReader:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def _keep(self, role: str) -> Any:
+        def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
+            self._seen[role] = output
+
+        return hook
