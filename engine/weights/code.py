@@ -55,11 +55,21 @@ def bake(model: nn.Module) -> nn.Module:
     # all effective weights first: a tied weight has two owners, and assigning one would change what the other gives
     effective = [weight_of(layer).detach().clone() for _, layer in found]
     for (_, layer), weight in zip(found, effective, strict=True):
-        parametrize.remove_parametrizations(layer, WEIGHT, leave_parametrized=False)
-        layer.weight.data = weight
+        _strip(layer, weight)
     for layer in plain.modules():
         inputs.detach(layer)
     return plain
+
+
+def _strip(layer: nn.Module, weight: Tensor) -> None:
+    """Make ``layer`` an ordinary layer again.
+
+    Not by ``remove_parametrizations``: it takes the weight's property off the class, which the layer shares with the one
+    that it was copied from, and would break that one.
+    """
+    layer.__class__ = type(layer).__bases__[0]
+    del layer._modules["parametrizations"]
+    layer.register_parameter(WEIGHT, nn.Parameter(weight))
 
 
 def _constrained(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
