@@ -62,7 +62,7 @@ def from_lists(lists: Mapping[str, Any]) -> Catalogue:
 def _read(path: Path) -> Catalogue:
     try:
         return from_lists(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError) as problem:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
         raise FileError(f"{path.name} cannot be read ({problem}); write it again with `make catalogue`") from None
 
 
@@ -91,7 +91,10 @@ def _described(folder: str, stamp: tuple[tuple[str, int], ...]) -> Catalogue:
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise FileError(f"a plug-in in {folder} cannot be loaded: {reason}")
-    return from_lists(json.loads(done.stdout))
+    try:
+        return from_lists(json.loads(done.stdout))
+    except ValueError:
+        raise FileError(f"a plug-in in {folder} prints while it is imported; take the print out") from None
 
 
 def _stamp(folder: str) -> tuple[tuple[str, int], ...]:
