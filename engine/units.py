@@ -98,14 +98,16 @@ def decade_ticks(low: float, high: float, steps: tuple[tuple[float, str], ...]) 
 
 def _scaled(value: float, steps: tuple[tuple[float, str], ...]) -> str:
     # the rounded value decides on the unit, so that 999.9 B is 1 kB and not "1000 B"
-    rounded = float(f"{value:.3g}") if math.isfinite(value) else value
-    factor, unit = next(((f, u) for f, u in steps if abs(rounded) >= f * 0.9999999), steps[-1])
-    return f"{_three(rounded / factor)} {unit}".rstrip()
+    rounded = float(f"{value:.3g}")
+    for factor, unit in steps:
+        if abs(rounded) >= factor * 0.9999999:
+            return f"{_three(rounded / factor)} {unit}"
+    return f"{_three(rounded / steps[-1][0])} {steps[-1][1]}"
 
 
 def _three(value: float) -> str:
     """At most three significant digits, without an exponent."""
     if not math.isfinite(value):
         return "?"
-    text = f"{float(f'{value:.3g}'):.6f}"
-    return text.rstrip("0").rstrip(".") or "0"
+    text = f"{value:.3g}"
+    return text if "e" not in text else f"{float(text):f}".rstrip("0").rstrip(".")

@@ -1,7 +1,7 @@
 """Pareto fronts of two quantities: a cost that should be low and a quality that should be high (or low).
 
-Plain Python and no torch: the command line, the pages and the figures use it. A point is one index into two equally long
-sequences. Points whose cost or quality is missing (None), not a number or infinite take no part anywhere.
+Plain Python and no torch: the command line, the pages and the figures use it. A point is one index into two equally
+long sequences. Points whose cost or quality is missing (None), not a number or infinite take no part anywhere.
 """
 
 from __future__ import annotations
@@ -99,6 +99,8 @@ def _usable(costs: Sequence[Number], good: Sequence[float]) -> list[int]:
 
 
 def _finite(value: Any) -> bool:
+    if type(value) is float:
+        return math.isfinite(value)
     # numbers.Real, not float: a row out of a table may hold numpy's own numbers
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 

@@ -1,0 +1,216 @@
+"""What a Pareto chart shows, before anything is drawn: quality against one cost for all measured points of a task."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from engine.errors import unknown_name
+from engine.figures.hover import hover_text, quality_words
+from engine.figures.labels import Labels, labels_of
+from engine.search import pareto
+from engine.units import BYTE_STEPS, COUNT_STEPS, TIME_STEPS, decade_ticks, format_bytes, format_count, format_ms
+
+Row = Mapping[str, Any]
+Steps = tuple[tuple[float, str], ...]
+# the groups in drawing order: later ones lie on top
+GROUPS = ("grid", "shipped", "trial", "baseline", "dense", "teacher")
+SHOWN_BELOW_BEST = 0.30
+
+
+class Axis(NamedTuple):
+    """How a cost is read and written; ``low`` and ``high`` name the columns of its interval."""
+
+    steps: Steps
+    low: str = ""
+    high: str = ""
+    timed: bool = False
+
+
+COSTS: dict[str, Axis] = {
+    "packed_bytes": Axis(BYTE_STEPS),
+    "onnx_bytes": Axis(BYTE_STEPS),
+    "latency_ms": Axis(TIME_STEPS, "latency_low_ms", "latency_high_ms", timed=True),
+    "latency32_ms": Axis(TIME_STEPS, timed=True),
+    "macs": Axis(COUNT_STEPS),
+}
+
+
+class Mark(NamedTuple):
+    """One point. ``hollow``: its time is simulated; ``elsewhere``: timed on another machine than this one."""
+
+    key: str
+    x: float
+    y: float
+    x_low: float
+    x_high: float
+    y_low: float
+    y_high: float
+    group: str
+    front: bool
+    hollow: bool
+    slower: bool
+    elsewhere: bool
+    hover: str
+
+
+class ParetoInfo(NamedTuple):
+    """A chart. ``front`` holds positions in ``points`` by rising cost; ``knee`` and ``selected`` are positions.
+
+    ``x_range`` and ``y_range`` are what the chart opens with; ``below`` points lie under it (zooming out shows them).
+    ``left_out`` rows lacked the cost or the quality.
+    """
+
+    cost: str
+    metric: str
+    direction: str
+    points: tuple[Mark, ...]
+    front: tuple[int, ...]
+    knee: int | None
+    selected: int | None
+    left_out: int
+    below: int
+    x_range: tuple[float, float]
+    y_range: tuple[float, float]
+    ticks: tuple[list[float], list[str]]
+
+
+def pareto_info(
+    rows: Sequence[Row],
+    cost: str = "packed_bytes",
+    *,
+    selected: str | None = None,
+    metric: str = "accuracy",
+    direction: str = "maximize",
+    machine: str | None = None,
+    labels: Labels | None = None,
+) -> ParetoInfo:
+    """The points of ``rows`` (the dicts of ``engine.api.rows``), their front and what to open with.
+
+    Times from different machines are not comparable: once a point was timed on ``machine`` (default: where the newest
+    trial of this home ran) only such points enter the front of a time. Previews never do. Raises
+    :class:`InputError` for an unknown ``cost``.
+    """
+    axis = axis_of(cost)
+    words = labels_of(labels)
+    usable = [row for row in rows if _usable(row, cost)]
+    here = _foreign(usable, machine) if axis.timed else [False] * len(usable)
+    free = [not (foreign or row.get("preview")) for row, foreign in zip(usable, here, strict=True)]
+    costs = [row[cost] if ok else None for row, ok in zip(usable, free, strict=True)]
+    qualities = [row["quality"] for row in usable]
+    line = pareto.front(costs, qualities, direction)
+    on_front = set(line)
+    points = tuple(
+        _mark(row, cost, axis, i in on_front, here[i], hover_text(row, words, metric)) for i, row in enumerate(usable)
+    )
+    y_range, below = _y_range(points, direction)
+    x_range = _x_range(points, y_range)
+    chosen = next((i for i, mark in enumerate(points) if selected is not None and mark.key == selected), None)
+    bend = pareto.knee(costs, qualities, direction)
+    ticks = decade_ticks(*x_range, axis.steps)
+    left_out = len(rows) - len(usable)
+    return ParetoInfo(
+        cost, metric, direction, points, tuple(line), bend, chosen, left_out, below, x_range, y_range, ticks
+    )
+
+
+def alt_text(info: ParetoInfo, labels: Labels | None = None) -> str:
+    """The chart for those who cannot see it."""
+    words = labels_of(labels)
+    if not info.points:
+        return words["alt_pareto_empty"]
+    marks = [_alt_mark(info, i, name, words) for i, name in ((info.knee, "alt_knee"), (info.selected, "alt_selected"))]
+    return words["alt_pareto"].format(
+        count=len(info.points), metric=words[f"metric_{info.metric}"], axis=words[f"axis_{info.cost}"],
+        front=len(info.front), ends=_alt_ends(info, words), marks=" ".join(m for m in marks if m),
+    ).strip()  # fmt: skip
+
+
+def axis_of(cost: str) -> Axis:
+    """How ``cost`` is read; raises :class:`InputError` with the nearest name."""
+    if cost not in COSTS:
+        raise unknown_name("cost", cost, COSTS)
+    return COSTS[cost]
+
+
+def cost_words(value: float, cost: str) -> str:
+    """``value`` of the column ``cost`` with its unit."""
+    steps = axis_of(cost).steps
+    writers = {BYTE_STEPS: format_bytes, TIME_STEPS: format_ms, COUNT_STEPS: format_count}
+    return writers[steps](value)
+
+
+def group_of(row: Row) -> str:
+    """One of GROUPS: the role when it is a reference, otherwise where the point comes from."""
+    role, origin = row.get("role"), row.get("origin")
+    if role in ("teacher", "dense", "baseline"):
+        return str(role)
+    return str(origin) if origin in ("grid", "shipped") else "trial"
+
+
+def _usable(row: Row, cost: str) -> bool:
+    value, quality = row.get(cost), row.get("quality")
+    if value is None or quality is None or row.get("state", "done") != "done":
+        return False
+    return 0 < value < math.inf and math.isfinite(quality)
+
+
+def _foreign(rows: Sequence[Row], machine: str | None) -> list[bool]:
+    """Which rows were timed on another machine; none when nothing was timed on this one yet."""
+    own = [row for row in rows if row.get("origin") != "shipped" and row.get("machine")]
+    if machine is None and own:
+        machine = str(max(own, key=lambda row: str(row.get("created") or ""))["machine"])
+    foreign = [bool(machine and row.get("machine") and row["machine"] != machine) for row in rows]
+    return [False] * len(rows) if all(foreign) else foreign
+
+
+def _mark(row: Row, cost: str, axis: Axis, front: bool, elsewhere: bool, hover: str) -> Mark:
+    x, y = float(row[cost]), float(row["quality"])
+    x_low, x_high = (row.get(axis.low), row.get(axis.high)) if axis.low else (None, None)
+    y_low, y_high = row.get("quality_low"), row.get("quality_high")
+    return Mark(
+        str(row["key"]), x, y,
+        x if x_low is None else float(x_low), x if x_high is None else float(x_high),
+        y if y_low is None else float(y_low), y if y_high is None else float(y_high),
+        group_of(row), front, axis.timed and bool(row.get("simulated")), bool(row.get("slower_here")), elsewhere, hover,
+    )  # fmt: skip
+
+
+def _y_range(points: Sequence[Mark], direction: str) -> tuple[tuple[float, float], int]:
+    """Down to ruined grid points would squeeze the interesting part: they start out of sight, counted."""
+    if not points:
+        return (0.0, 1.0), 0
+    values = [p.y for p in points]
+    low, high, below = min(values), max(values), 0
+    if direction == "maximize" and high - low > SHOWN_BELOW_BEST:
+        kept = [p.y for p in points if p.y >= high - SHOWN_BELOW_BEST]
+        low, below = min(kept), len(points) - len(kept)
+    margin = max(0.06 * (high - low), 0.005)
+    return (low - margin, high + margin), below
+
+
+def _x_range(points: Sequence[Mark], y_range: tuple[float, float]) -> tuple[float, float]:
+    shown = [p.x for p in points if p.y >= y_range[0]]
+    if not shown:
+        return 1.0, 10.0
+    low, high = min(shown), max(shown)
+    factor = max((high / low) ** 0.06, 1.2)
+    return low / factor, high * factor
+
+
+def _alt_ends(info: ParetoInfo, words: Labels) -> str:
+    if not info.front:
+        return "-"
+    first, last = info.points[info.front[0]], info.points[info.front[-1]]
+    return words["alt_ends" if len(info.front) > 1 else "alt_one"].format(
+        low_quality=quality_words(first.y, info.metric), low_cost=cost_words(first.x, info.cost),
+        high_quality=quality_words(last.y, info.metric), high_cost=cost_words(last.x, info.cost),
+    )  # fmt: skip
+
+
+def _alt_mark(info: ParetoInfo, position: int | None, name: str, words: Labels) -> str:
+    if position is None:
+        return ""
+    mark = info.points[position]
+    return words[name].format(quality=quality_words(mark.y, info.metric), cost=cost_words(mark.x, info.cost))
