@@ -15,16 +15,16 @@ from sample_models.plain import Size, taps
 SOURCE = "Depthwise-separable convolutions: Howard et al. 2017, MobileNets, arXiv:1704.04861; widths chosen here"
 
 SIZES = (
-    Size("depthwise_1k4", "Depthwise CNN, 1,386 parameters", (8, 12), 1_386, 2.5, 2e-2,
+    Size("depthwise_1k4", "Depthwise CNN, 1,386 parameters", (8, 12), 1_386, 1.7, 2e-2,
          "The smallest student: one ordinary and one depthwise-separable convolution."),
-    Size("depthwise_5k", "Depthwise CNN, 4,586 parameters", (12, 24, 32), 4_586, 4.0, 2e-2,
+    Size("depthwise_5k", "Depthwise CNN, 4,586 parameters", (12, 24, 32), 4_586, 2.8, 2e-2,
          "Fewer multiplications than a plain network of its size, which does not always mean fewer milliseconds: "
          "depthwise filters reuse little of what is in the processor's cache."),
-    Size("depthwise_10k", "Depthwise CNN, 9,874 parameters", (20, 48, 56), 9_874, 7.0, 2e-2,
+    Size("depthwise_10k", "Depthwise CNN, 9,874 parameters", (20, 48, 56), 9_874, 3.9, 2e-2,
          "Compare it with the plain student of the same size: most of its weights sit in 1x1 convolutions."),
-    Size("depthwise_28k", "Depthwise CNN, 28,346 parameters", (24, 64, 96, 96), 28_346, 10.0, 2e-2,
+    Size("depthwise_28k", "Depthwise CNN, 28,346 parameters", (24, 64, 96, 96), 28_346, 5.9, 2e-2,
          "Four blocks. The single filter per channel is sensitive to few bits: quantizing it per channel helps."),
-    Size("depthwise_134k", "Depthwise CNN, 134,058 parameters", (48, 128, 256, 256), 134_058, 25.0, 1e-2,
+    Size("depthwise_134k", "Depthwise CNN, 134,058 parameters", (48, 128, 256, 256), 134_058, 18.4, 1e-2,
          "The largest of its family; most of its weights are spare and prune well."),
 )  # fmt: skip
 

@@ -28,17 +28,17 @@ class Size:
 
 
 SIZES = (
-    Size("plain_1k5", "Plain CNN, 1,536 parameters", (6, 10), 1_536, 1.5, 2e-2,
+    Size("plain_1k5", "Plain CNN, 1,536 parameters", (6, 10), 1_536, 1.6, 2e-2,
          "Two small convolutions. So small that it cannot hold all that the teacher knows, and that int8 often makes "
          "it slower: the conversions cost more than the arithmetic saves."),
-    Size("plain_5k", "Plain CNN, 5,058 parameters", (8, 16, 16), 5_058, 1.8, 2e-2,
+    Size("plain_5k", "Plain CNN, 5,058 parameters", (8, 16, 16), 5_058, 1.7, 2e-2,
          "Three convolutions in about 5 kB of 8-bit weights. A good choice for a tight budget of bytes."),
-    Size("plain_10k", "Plain CNN, 10,174 parameters", (12, 24, 24), 10_174, 2.8, 2e-2,
+    Size("plain_10k", "Plain CNN, 10,174 parameters", (12, 24, 24), 10_174, 2.9, 2e-2,
          "The usual student of this project: trains in seconds and still shows what the teacher, pruning "
          "and few bits do."),
     Size("plain_29k", "Plain CNN, 29,178 parameters", (16, 32, 64), 29_178, 3.8, 2e-2,
          "Three times the weights of the usual student for about half a point of accuracy."),
-    Size("plain_150k", "Plain CNN, 153,482 parameters", (32, 80, 160), 153_482, 12.0, 1e-2,
+    Size("plain_150k", "Plain CNN, 153,482 parameters", (32, 80, 160), 153_482, 14.0, 1e-2,
          "Large enough that many weights are spare: it can lose most of them and keep its accuracy, and int8 makes "
          "it faster."),
 )  # fmt: skip

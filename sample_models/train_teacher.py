@@ -1,4 +1,4 @@
-"""Train the shipped Fashion-MNIST teacher again: ``python -m sample_models.train_teacher`` (about 16 CPU minutes).
+"""Train the shipped Fashion-MNIST teacher again: ``python -m sample_models.train_teacher`` (about 15 CPU minutes).
 
 Needs the Debian package dataset-fashion-mnist. Trains on 55,000 of the official training images; the validation
 accuracy printed after each epoch steers nothing, and the test images are read once, at the end. Writes the weights, the
