@@ -62,7 +62,7 @@ def quantize(weight: Tensor, bits: int, granularity: str = "channel", scale: str
 
 def encode(weight: Tensor, scale: Tensor, bits: int) -> WeightCode:
     """The code of ``weight`` at a given scale."""
-    integers = round_to_integers(weight.detach().float(), scale, bits).to(torch.int8)
+    integers = round_to_integers(weight.detach().float(), scale, bits).to(torch.int8).contiguous()
     return WeightCode(integers.cpu().numpy(), scale.detach().cpu().numpy().astype(np.float32, copy=True), bits)
 
 

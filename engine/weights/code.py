@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from engine.weights import affine, inputs
-from engine.weights.constraint import WEIGHT, Mask, Quantizer, find, incoming, weight_of
+from engine.weights.constraint import WEIGHT, Mask, Quantizer, find, incoming, original, weight_of
 from engine.weights.values import InputCode, WeightCode
 
 __all__ = ["InputCode", "WeightCode", "bake", "input_codes", "masks", "weight_codes"]
@@ -52,8 +52,9 @@ def bake(model: nn.Module) -> nn.Module:
     """
     plain = copy.deepcopy(model)
     found = list(_constrained(plain))
-    # all effective weights first: a tied weight has two owners, and assigning one would change what the other gives
-    effective = [weight_of(layer).detach().clone() for _, layer in found]
+    # by the trained tensor: a tied weight has several owners and must stay one tensor
+    owned: dict[Tensor, nn.Parameter] = {}
+    effective = [owned.setdefault(original(layer), _parameter(layer)) for _, layer in found]
     for (_, layer), weight in zip(found, effective, strict=True):
         _strip(layer, weight)
     for layer in plain.modules():
@@ -61,15 +62,19 @@ def bake(model: nn.Module) -> nn.Module:
     return plain
 
 
-def _strip(layer: nn.Module, weight: Tensor) -> None:
-    """Make ``layer`` an ordinary layer again.
+def _parameter(layer: nn.Module) -> nn.Parameter:
+    return nn.Parameter(weight_of(layer).detach().clone(), requires_grad=original(layer).requires_grad)
 
-    Not by ``remove_parametrizations``: it takes the weight's property off the class, which the layer shares with the one
-    that it was copied from, and would break that one.
+
+def _strip(layer: nn.Module, weight: nn.Parameter) -> None:
+    """Make ``layer`` an ordinary layer again, its parameters in the order in which it was built (weight first).
+
+    Not by ``remove_parametrizations``: it takes the weight's property off the class, which the layer shares with the
+    one that it was copied from, and would break that one.
     """
     layer.__class__ = type(layer).__bases__[0]
     del layer._modules["parametrizations"]
-    layer.register_parameter(WEIGHT, nn.Parameter(weight))
+    layer._parameters = {WEIGHT: weight, **layer._parameters}
 
 
 def _constrained(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:

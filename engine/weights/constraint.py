@@ -95,6 +95,14 @@ def weight_of(layer: nn.Module) -> Tensor:
     return weight
 
 
+def original(layer: nn.Module) -> Tensor:
+    """The tensor that training changes, behind a constrained layer's weight."""
+    tensor = _chain(layer).original
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"{type(layer).__name__}.weight is parametrized by several tensors")
+    return tensor
+
+
 def constraints(layer: nn.Module) -> list[Constraint]:
     """The constraints on ``layer``'s weight in the order in which they act."""
     if not parametrize.is_parametrized(layer, WEIGHT):
@@ -117,7 +125,7 @@ def add(layer: nn.Module, constraint: C) -> C:
 def incoming(layer: nn.Module, constraint: Constraint) -> Tensor:
     """The weight as it arrives at ``constraint``: the trained one after the constraints before it."""
     chain = _chain(layer)
-    weight: Tensor = chain.original.detach()
+    weight = original(layer).detach()
     for earlier in chain:
         if earlier is constraint:
             return weight

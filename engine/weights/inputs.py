@@ -6,7 +6,8 @@ moving average while training.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
@@ -109,6 +110,19 @@ def calibrate(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Non
         quantizer.observing = False
         quantizer.active.fill_(True)
     model.train(training)
+
+
+@contextmanager
+def paused(model: nn.Module) -> Iterator[None]:
+    """No quantizer of ``model`` rounds inside."""
+    running = [m for m in model.modules() if isinstance(m, InputQuantizer) and bool(m.active)]
+    for quantizer in running:
+        quantizer.active.fill_(False)
+    try:
+        yield
+    finally:
+        for quantizer in running:
+            quantizer.active.fill_(True)
 
 
 # a function of the module, not a closure: deepcopy then binds it to the copy's own quantizer
