@@ -1,0 +1,197 @@
+"""From a recipe to a trained student: fresh weights, then phase after phase, resuming where a prefix was kept."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from engine import registry
+from engine.home import Home
+from engine.model_spec import ModelSpec
+from engine.prefix import Trained, load_prefix, save_prefix
+from engine.recipe import Phase, Recipe
+from engine.result import CurvePoint, PhaseResult
+from engine.stages._base import Stage, StageContext
+from engine.step import NO_LABEL
+from engine.tasks._base import Task
+from engine.teaching import forward, load_teacher, outputs
+from engine.training import CachedTeacher, FitPlan, LiveTeacher, StepReport, build_objective, fit
+
+CALIBRATION_EXAMPLES = 512
+CALIBRATION_BATCH = 128
+
+Report = Callable[[dict[str, Any]], None]
+
+
+def _silent(_event: dict[str, Any]) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What one recipe is worked on with; data and specs are looked up once.
+
+    ``report`` takes progress as plain data; ``breathe`` is called at every step, so that a latency
+    measurement can wait for a moment without competitors.
+    """
+
+    recipe: Recipe
+    home: Home
+    report: Report = _silent
+    breathe: Callable[[], None] = field(default=lambda: None)
+
+    @cached_property
+    def task(self) -> Task:
+        """The recipe's task."""
+        task: Task = registry.get("tasks", self.recipe.task)
+        return task
+
+    @cached_property
+    def spec(self) -> ModelSpec:
+        """The student's declaration."""
+        spec: ModelSpec = registry.get("models", self.recipe.student)
+        return spec
+
+    @cached_property
+    def labelled(self) -> Tensor:
+        """Rows of the training split whose labels may be used."""
+        train = self.task.split(self.recipe.data, "train")
+        return self.task.labelled(train.labels, self.recipe.labels, self.recipe.seed)
+
+    @cached_property
+    def calibration(self) -> list[tuple[Tensor, Tensor]]:
+        """512 training examples in batches; labels that may not be used are -1."""
+        train = self.task.split(self.recipe.data, "train")
+        generator = torch.Generator().manual_seed(self.recipe.seed)
+        rows = torch.randperm(len(train), generator=generator)[:CALIBRATION_EXAMPLES]
+        labels = torch.full_like(train.labels, NO_LABEL)
+        labels[self.labelled] = train.labels[self.labelled]
+        return [(train.inputs[r], labels[r]) for r in rows.split(CALIBRATION_BATCH)]
+
+    def quality(self, model: nn.Module) -> float:
+        """The task's metric on validation, from the training graph (the artifact is measured at the end)."""
+        split = self.task.split(self.recipe.data, "validation")
+        return self.task.quality(forward(model, split.inputs), split.labels).value
+
+    def context(self, number: int, steps: int) -> StageContext:
+        """What the stages of phase ``number`` may use; the generator depends on seed and phase alone."""
+        generator = torch.Generator().manual_seed(self.recipe.seed * 1009 + number)
+        return StageContext(self.calibration, self.calibration[0][0][:1], _plain_loss, generator, steps)
+
+    def fresh(self) -> nn.Module:
+        """The student with its initial weights, which depend on the seed alone."""
+        torch.manual_seed(self.recipe.seed)
+        # one memory format from the start: a resumed student must compute bit for bit like one in memory
+        return self.spec.make().to(memory_format=torch.channels_last)
+
+
+def build_stages(phase: Phase) -> list[Stage]:
+    """The phase's stages as plug-ins."""
+    return [registry.get("stages", part.name)(**dict(part.values)) for part in phase.stages]
+
+
+def train(bench: Bench) -> Trained:
+    """The student after every phase; the longest kept prefix is resumed, and every trained one is kept."""
+    count, trained = _resume(bench)
+    for number in range(count, len(bench.recipe.phases)):
+        trained = advance(bench, trained, number)
+        if bench.recipe.phases[number].trains:
+            save_prefix(bench.home, bench.recipe.prefix(number + 1).key, trained)
+    return trained
+
+
+def advance(bench: Bench, trained: Trained, number: int) -> Trained:
+    """One phase: attach its stages, train under them (or apply them at once), finish them."""
+    phase, model = bench.recipe.phases[number], trained.model
+    stages = build_stages(phase)
+    context = bench.context(number, _steps(bench, phase))
+    plans = []
+    for stage in stages:
+        plan = stage.plan(model, context)
+        stage.attach(model, plan)
+        stage.prepare(model, context)
+        plans.append(tuple(plan))
+    curve = _fit(bench, model, stages, context, number) if phase.trains else []
+    for stage in stages:
+        stage.finish(model, context)
+    row = PhaseResult(phase_name(phase), curve[-1].quality if curve and not stages else bench.quality(model))
+    return Trained(model, (*trained.plans, *plans), (*trained.curve, *curve), (*trained.phases, row))
+
+
+def phase_name(phase: Phase) -> str:
+    """A phase in words: its losses and stages."""
+    names = [part.name for part in (*phase.loss, *phase.stages)]
+    return " + ".join(names) or "nothing"
+
+
+def _fit(
+    bench: Bench, model: nn.Module, stages: Sequence[Stage], context: StageContext, number: int
+) -> list[CurvePoint]:
+    recipe, spec = bench.recipe, bench.spec
+    phase = recipe.phases[number]
+    objective = build_objective(phase.loss, spec.taps)
+    teachers = [_teacher(bench, t, objective.teacher_mode) for t in phase.teachers]
+    plan = FitPlan(phase.epochs, spec.batch_size, spec.learning_rate, spec.weight_decay, recipe.seed, number)
+
+    def on_step(step: StepReport) -> None:
+        bench.breathe()
+        bench.report(progress(bench, number, step))
+
+    train_split = bench.task.split(recipe.data, "train")
+    return fit(model, objective, train_split, bench.labelled, teachers, stages, plan, context, on_step, bench.quality)
+
+
+def progress(bench: Bench, number: int, step: StepReport) -> dict[str, Any]:
+    """A step as plain data for the store and the page."""
+    epochs = [p.epochs for p in bench.recipe.phases]
+    done = sum(epochs[:number]) + step.step / max(step.steps, 1) * epochs[number]
+    fraction = done / max(sum(epochs), 1)
+    row = {"doing": "training", "phase": number + 1, "phases": len(epochs), "fraction": fraction}
+    return row | {"epoch": step.epoch, "epochs": step.epochs, "step": step.step, "steps": step.steps, "loss": step.loss}
+
+
+def _teacher(bench: Bench, teacher: str | Recipe, mode: str) -> Any:
+    if mode == "live":
+        return LiveTeacher(load_teacher(teacher) if isinstance(teacher, str) else _train_teacher(bench, teacher))
+    return CachedTeacher(
+        outputs(bench.home, bench.task, bench.recipe.data, teacher, "train", lambda r: _train_teacher(bench, r))
+    )
+
+
+def _train_teacher(bench: Bench, recipe: Recipe) -> nn.Module:
+    return train(Bench(recipe, bench.home, bench.report, bench.breathe)).model.eval()
+
+
+def _resume(bench: Bench) -> tuple[int, Trained]:
+    for count in range(len(bench.recipe.phases), 0, -1):
+        prefix = bench.recipe.prefix(count)
+        stages = [s for p in prefix.phases for s in build_stages(p)]
+
+        def attach(model: nn.Module, plans: Sequence[Any], stages: list[Stage] = stages) -> None:
+            for stage, plan in zip(stages, plans, strict=True):
+                stage.attach(model, list(plan))
+
+        kept = load_prefix(bench.home, prefix.key, bench.fresh(), attach)
+        if kept is not None:
+            return count, kept
+    return 0, Trained(bench.fresh())
+
+
+def _steps(bench: Bench, phase: Phase) -> int:
+    examples = len(bench.task.split(bench.recipe.data, "train"))
+    return phase.epochs * -(-examples // bench.spec.batch_size)
+
+
+def _plain_loss(model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
+    return nn.functional.cross_entropy(model(inputs), labels, ignore_index=NO_LABEL)
+
+
+def copy_of(trained: Trained) -> Trained:
+    """An independent copy, so that a grid can apply stages to one student many times."""
+    return Trained(copy.deepcopy(trained.model), trained.plans, trained.curve, trained.phases)

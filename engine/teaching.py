@@ -1,0 +1,84 @@
+"""Teachers' outputs on a split, computed once: shipped with the project, kept in the home, or made now."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, load_file, save
+from torch import Tensor, nn
+
+from engine import registry
+from engine.errors import FileError
+from engine.files import atomic_write
+from engine.home import Home
+from engine.model_spec import ModelSpec
+from engine.recipe import Recipe
+from engine.tasks._base import Task
+
+Trainer = Callable[[Recipe], nn.Module]
+
+
+def load_teacher(name: str) -> nn.Module:
+    """A shipped teacher in eval mode; a truncated or altered weights file raises :class:`FileError`."""
+    spec: ModelSpec = registry.get("models", name)
+    model = spec.make()
+    if spec.weights is None:
+        raise FileError(f"the model {name} ships no weights, so it cannot teach")
+    try:
+        model.load_state_dict(load_file(spec.weights), strict=True)
+    except (SafetensorError, RuntimeError, OSError, ValueError) as problem:
+        raise FileError(
+            f"{spec.weights.name} is damaged or not this teacher's ({_first_line(problem)}); "
+            "restore it from the repository or train it again"
+        ) from None
+    return model.eval()
+
+
+def outputs(home: Home, task: Task, data: str, teacher: str | Recipe, split: str, train: Trainer) -> Tensor:
+    """Logits [N, classes] of ``teacher`` on ``split``; ``train`` makes a teacher that is itself a recipe."""
+    if isinstance(teacher, str):
+        shipped = task.shipped_outputs(teacher, data, split)
+        if shipped is not None:
+            return shipped.float()
+    path = home.cache("teacher") / f"{_key(task, data, teacher)}-{split}.safetensors"
+    kept = _read(path)
+    if kept is not None:
+        return kept
+    model = load_teacher(teacher) if isinstance(teacher, str) else train(teacher)
+    logits = forward(model, task.split(data, split).inputs)
+    atomic_write(path, save({"logits": logits}))
+    return logits
+
+
+@torch.no_grad()
+def forward(model: nn.Module, inputs: Tensor, batch: int = 500) -> Tensor:
+    """Logits of ``model`` in eval mode, in batches."""
+    was_training = model.training
+    model.eval()
+    with torch.nn.utils.parametrize.cached():
+        logits = torch.cat([model(chunk) for chunk in inputs.split(batch)])
+    model.train(was_training)
+    return logits
+
+
+def _key(task: Task, data: str, teacher: str | Recipe) -> str:
+    if isinstance(teacher, Recipe):
+        return f"{teacher.key}-{data}"
+    spec = registry.get("models", teacher)
+    text = f"{task.name} {task.hashes.get(data, '')} {teacher} {spec.facts()['weights_sha256']}"
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _read(path: object) -> Tensor | None:
+    try:
+        with open(str(path), "rb") as file:
+            return load(file.read())["logits"]
+    except (OSError, SafetensorError, KeyError):
+        return None
+
+
+def _first_line(problem: Exception) -> str:
+    return str(problem).splitlines()[0][:120]
