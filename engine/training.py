@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from engine import registry
+from engine.allocator import keep_freed_memory
 from engine.errors import TrialFailedError
 from engine.losses._base import LossContext, Objective
 from engine.losses._sum import SumObjective
@@ -104,9 +105,10 @@ def fit(model: nn.Module, objective: Objective, train: Split, labelled: Tensor, 
     """Train ``model`` in place for ``plan.epochs`` under ``stages``, which are attached and prepared already.
 
     ``labelled`` [L] are the rows of ``train`` whose labels may be used; nobody in the loop sees the others'.
-    ``on_step`` is called after every step and may raise to stop; ``evaluate`` gives the quality after each epoch. Same seed and
-    phase, same weights bit for bit on one machine. A loss that is not finite raises :class:`TrialFailedError`.
+    ``on_step`` is called after every step and may raise to stop; ``evaluate`` gives the quality after each epoch. Same
+    seed and phase, same weights bit for bit on one machine. A loss that is not finite raises :class:`TrialFailedError`.
     """
+    keep_freed_memory()
     modules = nn.ModuleList([model, objective]).to(context.device)
     modules.to(memory_format=torch.channels_last)
     data = _Data(train, labelled, torch.device(context.device), objective.uses_unlabelled)
@@ -157,13 +159,12 @@ class _Loop:
 
 def build_optimizer(modules: nn.Module, plan: FitPlan) -> torch.optim.Optimizer:
     """AdamW (Loshchilov and Hutter 2019); decay acts on matrices and filters, not on norms, biases and scales."""
-    parameters = [p for p in modules.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": plan.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    kept = [g for g in groups if g["params"]]
-    return torch.optim.AdamW(kept, lr=plan.learning_rate, betas=BETAS, fused=True)
+    groups: dict[float, list[Tensor]] = {}  # by decay: each group costs two calls a step
+    for parameter in modules.parameters():
+        if parameter.requires_grad:
+            groups.setdefault(plan.weight_decay if parameter.ndim > 1 else 0.0, []).append(parameter)
+    rows = [{"params": parameters, "weight_decay": decay} for decay, parameters in groups.items()]
+    return torch.optim.AdamW(rows, lr=plan.learning_rate, betas=BETAS, fused=True)
 
 
 def warm_up_then_linear(number: int, steps: int) -> float:

@@ -1,0 +1,159 @@
+"""training.fit against a plain PyTorch loop, interleaved in one run: ``python benchmarks/training_loop.py [--quick]``.
+
+Both train the student plain_10k with the shipped teacher on the same Fashion-MNIST images with the same batch size and
+number of steps on one thread. fit() has the teacher's outputs at hand; what they cost once is printed. The ratio is the
+median over rounds, so a busy machine disturbs both sides of a round alike. Exit status 1 below
+``--least`` (5, with --quick 0).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks import plain_loop
+from engine import registry
+from engine.losses._base import LossContext
+from engine.losses.kd import KD
+from engine.stages._base import StageContext
+from engine.tasks._base import Split
+from engine.teaching import forward, load_teacher
+from engine.training import CachedTeacher, FitPlan, fit
+
+STUDENT, TEACHER, TASK = "plain_10k", "teacher", "fashion_mnist"
+TEMPERATURE, WEIGHT = 4.0, 0.9
+MATRIX = 1024
+
+
+@dataclass(frozen=True)
+class Round:
+    """Images a second of both loops, and the sgemm rate right after them in FLOP/s."""
+
+    plain: float
+    fit: float
+    sgemm: float
+
+
+def main() -> int:
+    """Run and print; 1 when the ratio is below what was asked for."""
+    options = _options()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    train = registry.get("tasks", TASK).split("sample", "train")
+    train = Split(train.inputs[: options.images], train.labels[: options.images])
+    teacher = load_teacher(TEACHER)
+    started = time.perf_counter()
+    logits = forward(teacher, train.inputs)
+    once = time.perf_counter() - started
+    one_round(train, teacher, logits)  # warm-up
+    rounds = [one_round(train, teacher, logits) for _ in range(options.rounds)]
+    row = summary(rounds, flops_an_image(train.inputs[:64]), once / len(train))
+    print(json.dumps(row) if options.json else words(row))
+    return int(row["ratio"] < options.least)
+
+
+def one_round(train: Split, teacher: nn.Module, logits: Tensor) -> Round:
+    """One epoch of each loop and a few matrix products."""
+    spec = registry.get("models", STUDENT)
+    plan = FitPlan(1, spec.batch_size, spec.learning_rate, spec.weight_decay, 0, 0)
+
+    def plain() -> None:
+        plain_loop.train(spec.make(), teacher, train.inputs, train.labels, 1, plan.batch_size, plan.learning_rate,
+                         TEMPERATURE, WEIGHT)  # fmt: skip
+
+    def ours() -> None:
+        context = StageContext([], train.inputs[:1], nn.functional.cross_entropy, torch.Generator())
+        objective = KD(TEMPERATURE, WEIGHT).build(LossContext())
+        rows = torch.arange(len(train))
+        fit(spec.make(), objective, train, rows, [CachedTeacher(logits)], [], plan, context, _ignore, _no_quality)
+
+    return Round(len(train) / seconds(plain), len(train) / seconds(ours), sgemm_rate())
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Wall time of one call."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def sgemm_rate(repeats: int = 5) -> float:
+    """FLOP/s of float32 matrix products on this thread: the best of a few, which is what the processor can do."""
+    a, b = torch.randn(MATRIX, MATRIX), torch.randn(MATRIX, MATRIX)
+    out = torch.empty(MATRIX, MATRIX)
+    best = min(seconds(lambda: torch.mm(a, b, out=out)) for _ in range(repeats))
+    return 2 * MATRIX**3 / best
+
+
+def flops_an_image(inputs: Tensor) -> float:
+    """Operations of a training step an image: forward and backward of convolutions and linear layers."""
+    model = registry.get("models", STUDENT).make().train()
+    with FlopCounterMode(display=False) as counter:
+        model(inputs).sum().backward()
+    return counter.get_total_flops() / len(inputs)
+
+
+def summary(rounds: list[Round], flops: float, teacher_seconds: float) -> dict[str, float]:
+    """Medians over rounds; ``share`` is fit()'s arithmetic rate as a fraction of sgemm's."""
+    return {
+        "ratio": statistics.median(r.fit / r.plain for r in rounds),
+        "ratio_low": min(r.fit / r.plain for r in rounds),
+        "ratio_high": max(r.fit / r.plain for r in rounds),
+        "fit_images_per_second": statistics.median(r.fit for r in rounds),
+        "plain_images_per_second": statistics.median(r.plain for r in rounds),
+        "sgemm_gflops": statistics.median(r.sgemm for r in rounds) / 1e9,
+        "share": statistics.median(r.fit * flops / r.sgemm for r in rounds),
+        "teacher_once_ms_per_image": teacher_seconds * 1e3,
+        "rounds": len(rounds),
+    }
+
+
+def words(row: dict[str, float]) -> str:
+    """The summary as text."""
+    return (
+        f"training.fit   {row['fit_images_per_second']:8.0f} images/s\n"
+        f"plain loop     {row['plain_images_per_second']:8.0f} images/s (DataLoader, live teacher, Adam)\n"
+        f"ratio          {row['ratio']:8.2f} x, median of {row['rounds']} interleaved rounds "
+        f"({row['ratio_low']:.2f} to {row['ratio_high']:.2f})\n"
+        f"sgemm          {row['sgemm_gflops']:8.1f} GFLOP/s on one thread; training.fit: {row['share']:.0%} of it\n"
+        f"teacher, once  {row['teacher_once_ms_per_image']:8.2f} ms an image where its outputs are not shipped"
+    )
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--quick", action="store_true", help="two short rounds: a smoke test")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--rounds", type=int, help="interleaved rounds (7, with --quick 2)")
+    parser.add_argument("--images", type=int, help="images a round (3200, with --quick 640)")
+    parser.add_argument("--least", type=float, help="fail below this ratio (5, with --quick 0)")
+    options = parser.parse_args()
+    usual = {"rounds": 2, "images": 640, "least": 0.0} if options.quick else {"rounds": 7, "images": 3200, "least": 5.0}
+    for name, value in usual.items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+    return options
+
+
+def _ignore(_report: object) -> None:
+    pass
+
+
+def _no_quality(_model: nn.Module) -> float:
+    return 0.0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
