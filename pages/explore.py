@@ -1,0 +1,72 @@
+"""The page *Explore*: change one thing, run it, and see where the measured point lands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import streamlit as st
+
+from engine import api
+from engine.errors import InputError
+from engine.home import Home
+from engine.recipe import Recipe
+from pages.parts import charts, choices, details, frame, points, runbar, shipped, soft, state, theme, whatif, widgets
+from pages.parts.choices import Form
+from pages.parts.words import say
+
+Row = Mapping[str, Any]
+
+
+def draw() -> None:
+    """The whole page, top to bottom."""
+    home, look = frame.home(), theme.name()
+    frame.start_runner(str(home.root))
+    form = state.sync()
+    with st.sidebar:
+        widgets.form_panel(form)
+    st.html(f'<div class="sh-brand"><h1>{escape(say("app.title"))}</h1><p>{escape(say("app.lead"))}</p></div>')
+    _complaints()
+    recipe = _recipe(form)
+    if recipe is not None:
+        _body(home, form, recipe, look)
+
+
+def _body(home: Home, form: Form, recipe: Recipe, look: str) -> None:
+    rows = api.rows(home, recipe.task)
+    grid = points.grid_of(rows, recipe.dense())
+    keys = {"trial": recipe.key, "dense": recipe.dense().key, "baseline": recipe.baseline().key}
+    known = points.by_key(rows, recipe.key) is not None
+    runbar.bar(home, form, recipe.to_json(), known)
+    runbar.progress(home, keys, look)
+    focus = points.focus(rows, form.get("point"), recipe.key, grid, whatif.sparsity_of(form), form.get("bits"))
+    details.panel(home, rows, focus, bool(form.get("point")) or known)
+    charts.pareto_pair(rows, focus.row["key"] if focus else None, look)
+    shipped.note(home, recipe.task, rows)
+    _lessons(home, form, grid, keys["dense"], look)
+
+
+def _lessons(home: Home, form: Form, grid: Sequence[Row], dense: str, look: str) -> None:
+    left, right = st.columns(2, gap="medium")
+    with left, st.container(border=True, height="stretch"):
+        whatif.panel(home, form, grid, dense, look)
+    with right, st.container(border=True, height="stretch"):
+        soft.panel(form)
+
+
+def _recipe(form: Form) -> Recipe | None:
+    """The checked recipe; settings that cannot work together are said in one line."""
+    try:
+        return api.check(choices.to_recipe(form))
+    except InputError as problem:
+        st.error(str(problem))
+        return None
+
+
+def _complaints() -> None:
+    """What the URL asked for and did not get, and what a click could not do: one line each."""
+    for problem in state.problems():
+        st.warning(say("url.kept", problem=problem))
+    for problem in frame.failures():
+        st.error(problem)

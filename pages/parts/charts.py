@@ -1,0 +1,72 @@
+"""Charts on the page: cached figures, one legend, clicks that are kept in the session, an alt text for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from engine import figures
+from pages.parts import points, state
+from pages.parts.words import find, load, say
+
+Row = Mapping[str, Any]
+CONFIG = {"displaylogo": False, "scrollZoom": False, "doubleClick": "reset",
+          "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d", "toImage"]}  # fmt: skip
+COSTS = ("packed_bytes", "latency_ms")
+
+
+def pareto_pair(rows: Sequence[Row], selected: str | None, theme: str, height: int = 400) -> None:
+    """Accuracy against packed bytes and against latency, side by side; a click brings a point into focus."""
+    stamp = points.stamp(rows)
+    for column, cost in zip(st.columns(2, gap="medium"), COSTS, strict=True):
+        with column, st.container(border=True):
+            st.html(title(say(f"chart.{cost}.title"), say(f"chart.{cost}.sub")))
+            drawn, alt = _pareto(rows, stamp, cost, selected, theme, height)
+            st.plotly_chart(drawn, key=f"chart_{cost}", theme=None, on_select=_clicked(cost), selection_mode="points",
+                            config=CONFIG, alt=alt)  # fmt: skip
+
+
+def heat(grid: Sequence[Row], cell: tuple[float, int] | None, theme: str, height: int = 330) -> None:
+    """Sparsity against bits, coloured by accuracy, the chosen cell outlined."""
+    drawn, alt = _heat(grid, points.stamp(grid), cell, theme, height)
+    st.plotly_chart(drawn, key="chart_heat", theme=None, on_select=_clicked("heat"), selection_mode="points", config=CONFIG,
+                    alt=alt)  # fmt: skip
+
+
+def title(text: str, sub: str) -> str:
+    """A heading with one quiet line below it."""
+    return f'<h2 class="sh-title">{text}</h2><p class="sh-sub">{sub}</p>'
+
+
+def _clicked(chart: str) -> Any:
+    """A callback: copy the clicked point's key, since the chart's own selection is lost when its figure changes."""
+
+    def keep() -> None:
+        key = figures.key_of(st.session_state.get(f"chart_{chart}"))
+        if key:
+            state.choose({"point": key[:12]})
+
+    return keep
+
+
+@st.cache_resource(max_entries=128, show_spinner=False)
+def _pareto(_rows: Sequence[Row], stamp: int, cost: str, selected: str | None, theme: str, height: int) -> Any:
+    labels = _labels()
+    info = figures.pareto_info(_rows, cost, selected=selected, labels=labels)
+    drawn = figures.pareto_figure(info, theme, labels=labels, height=height)
+    return go.Figure(drawn), figures.alt_pareto(info, labels)
+
+
+@st.cache_resource(max_entries=128, show_spinner=False)
+def _heat(_grid: Sequence[Row], stamp: int, selected: tuple[float, int] | None, theme: str, height: int) -> Any:
+    labels = _labels()
+    info = figures.heat_info(_grid, selected=selected, labels=labels)
+    return go.Figure(figures.heat_figure(info, theme, labels=labels, height=height)), figures.alt_heat(info, labels)
+
+
+def _labels() -> Mapping[str, str] | None:
+    """Another language's words for figures; English is engine.figures' own."""
+    return load().get("figures") if find("figures.axis_quality") else None

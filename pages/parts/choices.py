@@ -1,0 +1,263 @@
+"""What a person has chosen, as plain values: read from a URL or from widgets, checked, written back, made into a recipe.
+
+No Streamlit here. The fields follow from the catalogue: the loss that is chosen brings its knobs, and so do the pruning stage
+and the quantizer; a new knob appears on the page, in the URL and in the recipe without a line in this file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine import catalogue
+from engine.catalogue import Catalogue
+from engine.errors import InputError, unknown_name
+from engine.knobs import Knob
+from engine.recipe import DATA, MAX_EPOCHS, MAX_SEED
+from pages.parts.words import find, say
+
+FULL_PRECISION = 32
+PRUNING = {"none": None, "magnitude": "prune_magnitude", "channels": "prune_channels"}
+QUANTIZER, REPAIR = "quantize_linear", "recalibrate"
+VIEW = ("image", "point")
+FIXED = ("task", "teacher", "student", "loss", "labels", "epochs", "pruning", "bits", "finetune", "seed", "data", "image",
+         "point")  # fmt: skip
+RESERVED = ("embed", "embed_options")
+
+
+@dataclass(frozen=True)
+class Field:
+    """One setting: a knob with its place on the page; ``options`` lists the only values that are allowed."""
+
+    knob: Knob
+    group: str
+    part: str = ""
+    options: tuple[Any, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The widget's key and the name in the URL."""
+        return self.knob.name
+
+    def check(self, value: Any, parse: bool) -> Any:
+        """The canonical value; raises InputError. ``parse``: the value is text from a URL."""
+        where = say("url.where", name=self.name) if parse else self.name
+        read = self.knob.parse(value, where) if parse else self.knob.check(value, where)
+        if self.options and read not in self.options:
+            allowed = ", ".join("none" if o is None else str(o) for o in self.options)
+            raise InputError(where, value, allowed)
+        return read
+
+
+@dataclass
+class Form:
+    """Fields in the order of the page with a valid value for each, and one line for every value refused."""
+
+    fields: list[Field] = field(default_factory=list)
+    values: dict[str, Any] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    def group(self, name: str) -> list[Field]:
+        """The fields of one group of the page."""
+        return [f for f in self.fields if f.group == name]
+
+    def get(self, name: str) -> Any:
+        """A value, None where the form has no such field."""
+        return self.values.get(name)
+
+
+def read(source: Mapping[str, Any], parse: bool = False) -> Form:
+    """A form from a URL's parameters (``parse``) or from widget values; what is refused falls back to its default."""
+    form = Form()
+    for entry in _fields(form, catalogue.current()):
+        value = entry.knob.default
+        if entry.name in source:
+            try:
+                value = entry.check(source[entry.name], parse)
+            except InputError as problem:
+                form.problems.append(str(problem))
+        form.fields.append(entry)
+        form.values[entry.name] = value
+    known = [f.name for f in form.fields]
+    for name in source if parse else ():
+        if name not in known and name not in (*RESERVED, *every_name()):
+            form.problems.append(str(unknown_name(say("url.setting"), name, known)))
+    return form
+
+
+def to_url(form: Form) -> dict[str, str]:
+    """The parameters that differ from their defaults."""
+    return {f.name: _text(form.values[f.name]) for f in form.fields if form.values[f.name] != f.knob.default}
+
+
+def defaults(task: str) -> dict[str, Any]:
+    """The values of the task's default run."""
+    return values_of(catalogue.current().row("tasks", task)["default"])
+
+
+def to_recipe(form: Form) -> dict[str, Any]:
+    """The recipe in JSON. Stages that act while training join the training phase, the others follow it."""
+    get, rows = form.get, catalogue.current()
+    loss = _part(form, "losses", get("loss"))
+    teachers = [get("teacher")] if rows.row("losses", get("loss")).get("needs_teacher") else []
+    train: dict[str, Any] = {"epochs": get("epochs"), "loss": loss, "teachers": teachers, "stages": []}
+    repair: dict[str, Any] = {**train, "epochs": get("finetune"), "stages": []}
+    after: dict[str, Any] = {"epochs": 0, "stages": []}
+    for name in _stages(form):
+        stage = _part(form, "stages", name)
+        tuned = name != QUANTIZER and repair["epochs"]
+        place = train if _acts_in_training(stage) else repair if tuned else after
+        place["stages"].append(stage)
+    if train["stages"] or repair["stages"] or after["stages"]:
+        after["stages"].append({"name": REPAIR})
+    phases = [train] + [p for p in (repair, after) if p["stages"]]
+    names = ("task", "data", "labels", "student", "seed")
+    return {**{n: get(n) for n in names}, "phases": phases}
+
+
+def values_of(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The values whose recipe this is, as far as the page can express it; compare :func:`to_recipe` to be sure."""
+    values = {n: recipe[n] for n in ("task", "data", "labels", "student", "seed") if n in recipe}
+    phases = recipe["phases"]
+    first = phases[0]
+    loss = first.get("loss") or {"name": "cross_entropy"}
+    loss = loss[0] if isinstance(loss, (list, tuple)) else loss
+    values |= {"epochs": first["epochs"], "loss": loss["name"], "pruning": "none", "bits": FULL_PRECISION}
+    values |= {"finetune": phases[1]["epochs"] if len(phases) > 1 else 0}
+    values |= {_name("teaching", k): v for k, v in loss.items() if k not in ("name", "factor")}
+    if first.get("teachers") and isinstance(first["teachers"][0], str):
+        values["teacher"] = first["teachers"][0]
+    for stage in (s for p in phases for s in p.get("stages", ())):
+        values |= _stage_values(stage)
+    return values
+
+
+def _stage_values(stage: Mapping[str, Any]) -> dict[str, Any]:
+    kinds = {v: k for k, v in PRUNING.items() if v}
+    if stage["name"] not in (*kinds, QUANTIZER):
+        return {}
+    chosen = {"pruning": kinds[stage["name"]]} if stage["name"] in kinds else {}
+    group = "pruning" if chosen else "bits"
+    return {**chosen, **{_name(group, k): v for k, v in stage.items() if k != "name"}}
+
+
+def _fields(form: Form, rows: Catalogue) -> Iterator[Field]:
+    """Every field, one after the other: later ones look at the values of earlier ones in ``form``."""
+    tasks = rows.names("tasks")
+    yield _choice("task", tasks, tasks[0], "models")
+    task = form.values["task"]
+    usual = defaults(task)
+    teachers, students = rows.teachers(task), rows.students(task)
+    yield _choice("teacher", teachers, usual.get("teacher", teachers[0]), "models")
+    yield _choice("student", students, usual["student"], "models")
+    yield _choice("loss", rows.names("losses"), usual["loss"], "teaching")
+    yield from _knobs(form, rows, "losses", form.values["loss"], "teaching", usual)
+    yield from _budget(rows.row("tasks", task), usual)
+    yield _choice("pruning", _installed(rows), usual["pruning"], "pruning")
+    stage = PRUNING[form.values["pruning"]]
+    if stage:
+        yield from _knobs(form, rows, "stages", stage, "pruning", usual)
+    yield _bits(rows, usual["bits"])
+    if form.values["bits"] != FULL_PRECISION:
+        yield from _knobs(form, rows, "stages", QUANTIZER, "bits", usual, skip=("bits",))
+    yield from _finish(form, usual)
+
+
+def _budget(task: Mapping[str, Any], usual: Mapping[str, Any]) -> Iterator[Field]:
+    labels = Knob("labels", "int", usual.get("labels"), _help("labels"), task["classes"], task["train_size"], optional=True)
+    yield Field(labels, "teaching")
+    yield Field(Knob("epochs", "int", usual["epochs"], _help("epochs"), 1, MAX_EPOCHS), "teaching")
+
+
+def _finish(form: Form, usual: Mapping[str, Any]) -> Iterator[Field]:
+    repaired = 1 if form.values["pruning"] == "channels" else usual.get("finetune", 0)
+    yield Field(Knob("finetune", "int", repaired, _help("finetune"), 0, 20, advanced=True), "run")
+    yield Field(Knob("seed", "int", usual.get("seed", 0), _help("seed"), 0, MAX_SEED), "run")
+    yield _choice("data", DATA, usual.get("data", "sample"), "run", advanced=True)
+    yield Field(Knob("image", "int", 0, _help("image"), 0, 999), "view")
+    yield Field(Knob("point", "str", "", _help("point")), "view")
+
+
+def _bits(rows: Catalogue, usual: int) -> Field:
+    row = next(k for k in rows.knobs("stages", QUANTIZER) if k.name == "bits")
+    widths = range(int(row.low or 1), int(row.high or 8) + 1)
+    return Field(dataclasses.replace(row, default=usual, high=FULL_PRECISION), "bits", QUANTIZER, (*widths, FULL_PRECISION))
+
+
+def _knobs(form: Form, rows: Catalogue, kind: str, part: str, group: str, usual: Mapping[str, Any],
+           skip: tuple[str, ...] = ()) -> Iterator[Field]:  # fmt: skip
+    for knob in rows.knobs(kind, part):
+        if knob.name in skip:
+            continue
+        name = _name(group, knob.name)
+        default = usual.get(name, knob.default) if _accepts(knob, usual.get(name)) else knob.default
+        yield Field(dataclasses.replace(knob, name=name, default=default), group, part)
+
+
+def _accepts(knob: Knob, value: Any) -> bool:
+    try:
+        knob.check(value, knob.name)
+    except InputError:
+        return False
+    return True
+
+
+def _choice(name: str, options: Any, default: str, group: str, advanced: bool = False) -> Field:
+    knob = Knob(name, "str", default, _help(name), choices=tuple(options), advanced=advanced)
+    return Field(knob, group)
+
+
+def _installed(rows: Catalogue) -> list[str]:
+    return [n for n, stage in PRUNING.items() if stage is None or stage in rows.rows["stages"]]
+
+
+def _stages(form: Form) -> list[str]:
+    pruning = PRUNING[form.get("pruning")]
+    bits = form.get("bits")
+    return ([pruning] if pruning else []) + ([QUANTIZER] if bits != FULL_PRECISION else [])
+
+
+def _part(form: Form, kind: str, name: str) -> dict[str, Any]:
+    group = {"losses": "teaching"}.get(kind, "bits" if name == QUANTIZER else "pruning")
+    knobs = catalogue.current().knobs(kind, name)
+    return {"name": name, **{k.name: form.values[_name(group, k.name)] for k in knobs}}
+
+
+def _acts_in_training(stage: Mapping[str, Any]) -> bool:
+    needs = catalogue.current().row("stages", stage["name"]).get("needs_epochs", {})
+    return any(stage.get(knob) in words for knob, words in needs.items())
+
+
+def _owned() -> dict[str, set[str]]:
+    """Knob names by the group of the page that shows them."""
+    rows = catalogue.current().rows
+    stages = {n: [k["name"] for k in row["knobs"]] for n, row in rows["stages"].items()}
+    return {
+        "teaching": {k["name"] for row in rows["losses"].values() for k in row["knobs"]},
+        "pruning": {k for stage in PRUNING.values() for k in stages.get(stage or "", ())},
+        "bits": set(stages.get(QUANTIZER, ())),
+    }
+
+
+def _name(group: str, knob: str) -> str:
+    """A knob's name on the page: its own, with the group in front where two groups use the same one."""
+    if knob == "bits":
+        return knob
+    return f"{group}_{knob}" if sum(knob in names for names in _owned().values()) > 1 else knob
+
+
+def every_name() -> set[str]:
+    """Every name that could be a choice or in a URL: a knob of a part that is not chosen is no mistake."""
+    return {*FIXED, *(_name(group, knob) for group, names in _owned().items() for knob in names)}
+
+
+def _help(name: str) -> str:
+    return find(f"help.{name}") or ""
+
+
+def _text(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "true", False: "false"}[value]
+    return f"{value:.12g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,106 @@
+"""What happened: one sentence about the point in focus; its recipe, its numbers and its command line on demand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import streamlit as st
+
+from engine import api
+from engine.errors import StillhouseError
+from engine.home import Home
+from pages.parts import choices, points, state, story
+from pages.parts.points import Focus
+from pages.parts.words import find, say
+
+Row = Mapping[str, Any]
+
+
+def panel(home: Home, rows: Sequence[Row], focus: Focus | None, asked: bool) -> None:
+    """The point in focus, or what to do to get one."""
+    with st.container(border=True, key="story"):
+        if focus is None:
+            st.html(f'<p class="sh-story">{escape(say("story.nothing_active" if asked else "story.nothing"))}</p>')
+            return
+        row = focus.row
+        run = api.result(home, row["key"])
+        said = story.html(story.sentence(run, str(row.get("role")), _paired(home, run)))
+        st.html(f'<p class="sh-sub">{escape(_heading(focus))}</p><p class="sh-story">{said}</p>')
+        with st.expander(say("fact.details")):
+            _numbers(row)
+            _recipe(run, row, focus)
+
+
+def _heading(focus: Focus) -> str:
+    role = str(focus.row.get("role"))
+    what = find(f"story.{role}_role") or say(f"story.{focus.reason}")
+    return f"{what}: {story.recipe_words(focus.row)}"
+
+
+def _paired(home: Home, run: Row) -> dict[str, dict[str, float]]:
+    """Paired differences to the teacher and the dense student, where both sides' predictions are kept."""
+    found = {}
+    for name in story.OTHERS:
+        other = run.get(name)
+        if other and other.get("key") and other["key"] != run["key"]:
+            difference = _difference(home, run["key"], other["key"], bool(run.get("preview")))
+            if difference:
+                found[name] = difference
+    return found
+
+
+@st.cache_resource(max_entries=512, show_spinner=False)
+def _difference(_home: Home, key: str, other: str, preview: bool) -> dict[str, float] | None:
+    try:
+        return api.paired(_home, key, other)
+    except StillhouseError:  # shipped results keep no predictions: the plain difference stays
+        return None
+
+
+def _numbers(row: Row) -> None:
+    cells = "".join(f"<div><dt>{escape(t)}</dt><dd>{escape(v)}<small>{escape(n)}</small></dd></div>" for t, v, n in story.numbers(row))
+    st.html(f'<dl class="sh-facts">{cells}</dl>')
+
+
+def _recipe(run: Row, row: Row, focus: Focus) -> None:
+    left, right = st.columns([1, 1])
+    with left:
+        st.caption(say("fact.made", origin=say(f"origin.{row['origin']}"), machine=row.get("machine") or "", when=when(row["created"])))
+        st.code(row["key"], language=None)
+    with right, st.container(horizontal=True, horizontal_alignment="right"):
+        if focus.reason != "measured" and expressible(run["recipe"]):
+            st.button(say("fact.settings"), key="use_settings", on_click=_use, args=(dict(run["recipe"]),))
+        if focus.reason == "clicked":
+            st.button(say("fact.close"), key="close_point", on_click=state.choose, args=({"point": ""},))
+    st.code(json.dumps(run["recipe"], indent=1), language="json", height=220)
+
+
+def expressible(recipe: Row) -> bool:
+    """Whether the page's controls can show exactly this recipe."""
+    values = {k: v for k, v in choices.values_of(recipe).items() if v is not None or k == "labels"}
+    form = choices.read(values)
+    if form.problems:
+        return False
+    try:
+        return api.check(choices.to_recipe(form)).key == api.check(recipe).key
+    except StillhouseError:
+        return False
+
+
+def _use(recipe: Row) -> None:
+    state.choose({**choices.read(choices.values_of(recipe)).values, "point": ""})
+
+
+def when(created: Any) -> str:
+    """A date as it is stored for shipped results, or the local date and time of seconds since 1970."""
+    if isinstance(created, (int, float)):
+        import datetime
+
+        return datetime.datetime.fromtimestamp(created).strftime("%Y-%m-%d %H:%M")
+    return str(created)
+
+
+__all__ = ["expressible", "panel", "points", "when"]

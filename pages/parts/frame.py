@@ -1,0 +1,75 @@
+"""Around every page: the home, one line for every error, and a garbage collection now and then."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import gc
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, ParamSpec
+
+import streamlit as st
+
+from engine import api
+from engine.errors import StillhouseError
+from engine.home import Home
+from pages.parts.words import say
+
+FAILURES = "_failures"
+COLLECT_SECONDS = 30.0
+_P = ParamSpec("_P")
+_last = {"collected": 0.0}
+
+
+def home() -> Home:
+    """The home that this server shows."""
+    return Home.locate()
+
+
+def guarded(draw: Callable[_P, Any]) -> Callable[_P, None]:
+    """Draw something; what goes wrong for a known reason is said in one line, in its place. Also for fragments."""
+
+    @functools.wraps(draw)
+    def safe(*args: _P.args, **kwargs: _P.kwargs) -> None:
+        try:
+            draw(*args, **kwargs)
+        except StillhouseError as problem:
+            st.error(str(problem))
+
+    return safe
+
+
+@contextlib.contextmanager
+def told() -> Iterator[None]:
+    """Inside a callback there is no page yet: keep the error's line for the rerun that follows."""
+    try:
+        yield
+    except StillhouseError as problem:
+        st.session_state[FAILURES] = [*st.session_state.get(FAILURES, ()), str(problem)]
+
+
+def failures() -> list[str]:
+    """What callbacks could not do; each is said once."""
+    return list(st.session_state.pop(FAILURES, ()))
+
+
+@st.cache_resource(show_spinner=False)
+def start_runner(root: str) -> bool:
+    """Start the runner when the first page of this server opens, so that the first run finds it warm."""
+    try:
+        api.ensure_runner(Home.locate(root))
+    except StillhouseError as problem:
+        sys.stderr.write(say("error.runner", reason=str(problem)) + os.linesep)
+        return False
+    return True
+
+
+def collect() -> None:
+    """Full collections are left out of reruns (runner.postScriptGC); this is the periodic one, after the page is out."""
+    now = time.monotonic()
+    if now - _last["collected"] > COLLECT_SECONDS:
+        _last["collected"] = now
+        gc.collect()

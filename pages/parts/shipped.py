@@ -1,0 +1,33 @@
+"""Results that come with the project: say so, and time them again on this machine at a click."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+
+from engine import api
+from engine.home import Home
+from pages.parts import details, frame
+from pages.parts.words import say
+
+Row = Mapping[str, Any]
+
+
+def note(home: Home, task: str, rows: Sequence[Row]) -> None:
+    """One quiet line below the charts, with the button; nothing where nothing shipped is on them."""
+    foreign = next((r for r in rows if r.get("origin") == "shipped"), None)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if not foreign:
+            st.caption(say("chart.click"))
+            return
+        said = say("shipped.note", machine=foreign.get("machine") or "", when=details.when(foreign["created"]))
+        st.caption(f"{say('chart.click')} {said}", width="stretch")
+        st.button(say("shipped.button"), key="retime", help=say("shipped.help"), on_click=_again, args=(home, task))
+
+
+def _again(home: Home, task: str) -> None:
+    with frame.told():
+        api.ensure_runner(home)
+        api.retime(home, task)

@@ -1,0 +1,71 @@
+"""The session: choices survive reruns and hidden widgets, and the URL always says what the page shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from pages.parts import choices
+from pages.parts.choices import Form
+
+VALUES, WRITTEN, PROBLEMS, JOBS = "_values", "_written", "_problems", "_jobs"
+
+
+def sync() -> Form:
+    """Read the URL where it changed (a link, the back button), else the widgets; then write the URL again.
+
+    Must run before any widget of the form is drawn: it puts the checked values into the session.
+    """
+    address = st.query_params.to_dict()
+    fresh = address != st.session_state.get(WRITTEN)
+    form = choices.read(address, parse=True) if fresh else choices.read(_current())
+    changed = _store(form)
+    if fresh or changed:
+        st.session_state[PROBLEMS] = form.problems if fresh else []
+    written = choices.to_url(form)
+    kept = {k: v for k, v in address.items() if k in choices.RESERVED}
+    if {**written, **kept} != address:
+        st.query_params.from_dict({**written, **kept})
+    st.session_state[WRITTEN] = {**written, **kept}
+    return form
+
+
+def problems() -> list[str]:
+    """What the URL asked for and did not get; shown until something on the page is changed."""
+    return list(st.session_state.get(PROBLEMS, ()))
+
+
+def choose(values: Mapping[str, Any]) -> None:
+    """Set several choices at once, from a callback (before the widgets are drawn again)."""
+    st.session_state[PROBLEMS] = []
+    for name, value in values.items():
+        st.session_state[name] = value
+    st.session_state[VALUES] = {**st.session_state.get(VALUES, {}), **values}
+
+
+def jobs() -> list[str]:
+    """Keys of the trials started in this session, newest first."""
+    return list(st.session_state.get(JOBS, ()))
+
+
+def remember_job(key: str) -> None:
+    """Put a trial at the head of this session's list."""
+    st.session_state[JOBS] = [key, *(k for k in jobs() if k != key)][:20]
+
+
+def _current() -> dict[str, Any]:
+    """The last checked values with what the widgets hold now; a widget that is not drawn loses its own copy."""
+    held = {n: st.session_state[n] for n in choices.every_name() if n in st.session_state}
+    return {**st.session_state.get(VALUES, {}), **held}
+
+
+def _store(form: Form) -> bool:
+    """Keep the checked values; True when one of them is new."""
+    before = st.session_state.get(VALUES, {})
+    st.session_state[VALUES] = {**before, **form.values}
+    for name, value in form.values.items():
+        if name not in st.session_state or st.session_state[name] != value:
+            st.session_state[name] = value
+    return any(before.get(n, v) != v for n, v in form.values.items())

@@ -1,0 +1,156 @@
+"""One widget for each kind of field; names, bounds and help come from the field's knob, words from the message file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from engine import catalogue
+from engine.knobs import Knob
+from pages.parts import state
+from pages.parts.choices import FULL_PRECISION, Field, Form
+from pages.parts.words import count, find, number, say
+
+KINDS = {"task": "tasks", "teacher": "models", "student": "models", "loss": "losses"}
+FEW = 3
+SECONDARY = ("scope", "keep_first", "granularity", "scale")
+TEMPERATURES = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 16.0, 20.0)
+LADDER = (20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
+GROUPS = ("models", "teaching", "pruning", "bits")
+
+
+def form_panel(form: Form) -> None:
+    """All settings, grouped; rarely used ones wait in an expander."""
+    for group in GROUPS:
+        st.html(f'<h3 class="sh-group">{say(f"group.{group}")}</h3>')
+        for field in form.group(group):
+            if not _rare(field):
+                widget(field, form)
+        _note(group, form)
+    for field in (f for f in form.group("run") if not _rare(f)):
+        widget(field, form)
+    with st.expander(say("group.more")):
+        for field in (f for f in form.fields if _rare(f)):
+            widget(field, form)
+
+
+def widget(field: Field, form: Form) -> None:
+    """Draw one field; its value lives in the session under the field's name."""
+    knob = field.knob
+    label, help_text = label_of(knob), help_of(field, form)
+    if field.name == "labels":
+        _labels(knob, label, help_text)
+    elif field.options:
+        st.select_slider(label, field.options, key=field.name, help=help_text, format_func=_width)
+    elif knob.choices:
+        _choices(field, label, help_text)
+    elif knob.type == "bool":
+        st.toggle(label, key=field.name, help=help_text)
+    elif knob.type == "str":
+        st.text_input(label, key=field.name, help=help_text, max_chars=100)
+    elif knob.log and knob.type == "float":
+        _ladder(knob, label, help_text)
+    elif _slides(knob):
+        _slider(field, label, help_text)
+    else:
+        _number(field, label, help_text)
+
+
+def _rare(field: Field) -> bool:
+    return field.knob.advanced or field.name in SECONDARY
+
+
+def label_of(knob: Knob) -> str:
+    """The message for this field, else its name in words."""
+    return find(f"label.{knob.name}") or knob.name.replace("_", " ").capitalize()
+
+
+def help_of(field: Field, form: Form) -> str:
+    """What the field means and, for a part of the catalogue, what the chosen one is."""
+    kind = KINDS.get(field.name)
+    if not kind:
+        return field.knob.help
+    row = catalogue.current().row(kind, form.values[field.name])
+    return say("help.with_choice", help=field.knob.help, title=row["title"], more=row["help"])
+
+
+def title_of(name: str, value: Any) -> str:
+    """An option in words: a title from the catalogue, a message, or the name itself."""
+    if name in KINDS:
+        row = catalogue.current().row(KINDS[name], value)
+        parameters = say("option.parameters", count=count(row["parameters"])) if name == "student" else ""
+        return f"{row['title']}{parameters}" if parameters and parameters not in row["title"] else row["title"]
+    return find(f"option.{name}.{value}") or str(value).replace("_", " ")
+
+
+def _choices(field: Field, label: str, help_text: str) -> None:
+    def words(value: str) -> str:
+        return title_of(field.name, value)
+
+    options = list(field.knob.choices)
+    if field.name in KINDS:
+        if field.name == "student":
+            options = catalogue.current().students(st.session_state["task"])
+        st.selectbox(label, options, key=field.name, help=help_text, format_func=words)
+    elif len(options) <= FEW:
+        changed = _pruning_changed if field.name == "pruning" else None
+        st.segmented_control(label, options, key=field.name, help=help_text, format_func=words, required=True,
+                             on_change=changed or "rerun", width="stretch")  # fmt: skip
+    else:
+        st.selectbox(label, options, key=field.name, help=help_text, format_func=words)
+
+
+def _pruning_changed() -> None:
+    """A net that has lost channels has to be repaired; zeros alone need not."""
+    state.choose({"finetune": 1 if st.session_state["pruning"] == "channels" else 0})
+
+
+def _labels(knob: Knob, label: str, help_text: str) -> None:
+    low, high = int(knob.low or 1), int(knob.high or 1)
+    steps = {n for n in LADDER if low <= n < high} | {st.session_state["labels"]} - {None}
+    st.select_slider(label, [*sorted(steps), None], key="labels", help=help_text, format_func=_label_count)
+
+
+def _ladder(knob: Knob, label: str, help_text: str) -> None:
+    """Even steps on a scale where doubling matters; a value from the URL in between gets a step of its own."""
+    low, high = knob.low or 0.0, knob.high or 1.0
+    steps = {t for t in TEMPERATURES if low <= t <= high} | {low, high, st.session_state[knob.name]}
+    st.select_slider(label, sorted(steps), key=knob.name, help=help_text, format_func=number)
+
+
+def _label_count(value: int | None) -> str:
+    return say("option.all") if value is None else count(value)
+
+
+def _width(bits: int) -> str:
+    return say("option.no_bits") if bits == FULL_PRECISION else str(bits)
+
+
+def _slides(knob: Knob) -> bool:
+    return knob.low is not None and knob.high is not None and (knob.type == "float" or knob.high - knob.low <= 50)
+
+
+def _slider(field: Field, label: str, help_text: str) -> None:
+    knob = field.knob
+    kind = float if knob.type == "float" else int
+    step = knob.step or (1 if kind is int else 0.05 if (knob.high or 0) - (knob.low or 0) <= 1 else 0.5)
+    st.slider(label, kind(knob.low or 0), kind(knob.high or 0), key=field.name, help=help_text, step=kind(step),
+              format="percent" if _is_share(knob) else None)  # fmt: skip
+
+
+def _is_share(knob: Knob) -> bool:
+    return knob.unit == "%" or knob.name == "sparsity"
+
+
+def _number(field: Field, label: str, help_text: str) -> None:
+    knob = field.knob
+    kind = float if knob.type == "float" else int
+    bounds = {k: None if v is None else kind(v) for k, v in (("min_value", knob.low), ("max_value", knob.high))}
+    st.number_input(label, key=field.name, help=help_text, step=kind(knob.step or 1), **bounds)
+
+
+def _note(group: str, form: Form) -> None:
+    """What a learner must know at this place: the teacher saw all labels."""
+    if group == "teaching" and form.get("labels") is not None:
+        st.caption(say("note.labels", count=count(form.get("labels"))))

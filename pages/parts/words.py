@@ -1,0 +1,62 @@
+"""Every word that a person reads comes from a message file; numbers are written by engine.units, as in the charts.
+
+``pages/words/<language>.json`` is nested by place; ``say("run.button")`` walks it. Help of knobs, tasks, models, losses and
+stages is not repeated there: the catalogue is its English source.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).resolve().parents[1] / "words"
+LANGUAGE = "en"
+
+
+@functools.lru_cache(maxsize=8)
+def load(language: str = LANGUAGE) -> Mapping[str, Any]:
+    """The messages of one language."""
+    messages: Mapping[str, Any] = json.loads((FOLDER / f"{language}.json").read_text(encoding="utf-8"))
+    return messages
+
+
+def find(key: str, language: str = "") -> str | None:
+    """The message at a dotted key, or None."""
+    entry: Any = load(language or os.environ.get("STILLHOUSE_LANGUAGE", LANGUAGE))
+    for name in key.split("."):
+        if not isinstance(entry, Mapping) or name not in entry:
+            return None
+        entry = entry[name]
+    return entry if isinstance(entry, str) else None
+
+
+def say(key: str, **values: Any) -> str:
+    """The message at ``key`` with its {placeholders} filled in; an unknown key is a mistake in the program."""
+    message = find(key)
+    if message is None:
+        raise KeyError(f"no message {key!r} in pages/words")
+    return message.format(**values) if values else message
+
+
+def points(value: float) -> str:
+    """A difference of two fractions in percentage points, without its sign: -0.0061 -> "0.6"."""
+    return f"{100 * abs(value):.1f}"
+
+
+def times(value: float) -> str:
+    """A ratio: 9.13 -> "9.1×", 60.5 -> "60×"."""
+    return f"{value:.0f}×" if value >= 20 else f"{value:.1f}×"
+
+
+def count(value: float) -> str:
+    """A whole number with thin separators: 10174 -> "10,174"."""
+    return f"{value:,.0f}"
+
+
+def number(value: float) -> str:
+    """A setting as short as it goes: 4.0 -> "4", 0.9 -> "0.9"."""
+    return f"{value:g}"
