@@ -72,7 +72,7 @@ class Bench:
         rows = torch.randperm(len(train), generator=generator)[:CALIBRATION_EXAMPLES]
         labels = torch.full_like(train.labels, NO_LABEL)
         labels[self.labelled] = train.labels[self.labelled]
-        return [(train.inputs[r], labels[r]) for r in rows.split(CALIBRATION_BATCH)]
+        return [(train.inputs[r], labels[r]) for r in torch.split(rows, CALIBRATION_BATCH)]
 
     def quality(self, model: nn.Module) -> float:
         """The task's metric on validation, from the training graph (the artifact is measured at the end)."""

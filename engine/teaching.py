@@ -59,7 +59,7 @@ def forward(model: nn.Module, inputs: Tensor, batch: int = 500) -> Tensor:
     was_training = model.training
     model.eval()
     with torch.nn.utils.parametrize.cached():
-        logits = torch.cat([model(chunk) for chunk in inputs.split(batch)])
+        logits = torch.cat([model(chunk) for chunk in torch.split(inputs, batch)])
     model.train(was_training)
     return logits
 
