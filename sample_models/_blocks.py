@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -25,6 +26,14 @@ class PositiveBatchNorm2d(nn.BatchNorm2d):
         """Replace gamma by |gamma|."""
         # .data: a second forward of the same step must not look like a change of a tensor saved for backward
         self.weight.data.abs_()
+
+    def plain(self) -> nn.BatchNorm2d:
+        """An ordinary BatchNorm2d of the same function, for export and folding; tensors are copies."""
+        norm = nn.BatchNorm2d(self.num_features, self.eps, self.momentum)
+        norm.load_state_dict({name: tensor.detach().clone() for name, tensor in self.state_dict().items()})
+        with torch.no_grad():
+            norm.weight.abs_()
+        return norm.train(self.training)
 
     def train(self, mode: bool = True) -> PositiveBatchNorm2d:
         """As in torch; leaving training makes gamma positive for good."""

@@ -59,7 +59,7 @@ register(
         tasks=("fashion_mnist",),
         make=make_mobilenet_v3_small,
         parameters=1_527_818,
-        learning_rate=5e-3,
+        learning_rate=2e-3,
         seconds_per_epoch=30.0,
         taps={"last_feature": "avgpool", "last_map": "features.12", "middle_map": "features.4"},
     )
