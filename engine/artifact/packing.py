@@ -23,7 +23,7 @@ from engine.errors import FileError
 ITEMSIZE = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 10: 2, 11: 8, 12: 4, 13: 8}  # by TensorProto.DataType
 INT8 = 3
 SMALL = 16  # bytes; a shorter tensor is left among the literals: its entry in the index would cost more
-LEVEL = 19
+LEVEL, LARGE, FAST = 19, 2**18, 1  # from LARGE bytes on level 19 takes minutes and saves 1 to 3 %
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class _Packer:
         self.onnx, self.codes = onnx, codes
         self.spans = sorted(spans(onnx), key=lambda span: span.start)
         self.named = {span.name: span for span in self.spans}
-        self.compressor = zstandard.ZstdCompressor(level=LEVEL, write_content_size=False, write_checksum=False)
+        self.small, self.large = _compressor(LEVEL), _compressor(FAST)
         self.rows: list[list[Any]] = []
         self.blobs: list[bytes] = []
         self.holes: list[list[int]] = []
@@ -165,8 +165,12 @@ class _Packer:
 
     def shrink(self, raw: bytes) -> bytes:
         """zstd where it helps. A frame as long as its content would read as plain bytes, so that is stored plain."""
-        frame = self.compressor.compress(raw)
+        frame = (self.small if len(raw) < LARGE else self.large).compress(raw)
         return frame if len(frame) < len(raw) else raw
+
+
+def _compressor(level: int) -> zstandard.ZstdCompressor:
+    return zstandard.ZstdCompressor(level=level, write_content_size=False, write_checksum=False)
 
 
 def _smallest(entries: list[tuple[list[Any], list[bytes]]]) -> tuple[list[Any], list[bytes]]:

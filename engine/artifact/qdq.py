@@ -1,0 +1,182 @@
+"""Layers in integers: Quantize and Dequantize nodes from our own codes, placed where ONNX Runtime fuses them.
+
+ONNX Runtime runs DequantizeLinear -> Conv -> QuantizeLinear as one QLinearConv and DequantizeLinear -> Gemm as QGemm.
+So the node that quantizes a layer's input is moved up to the layer that makes it: max pools, ReLU and flattening
+commute with rounding, all are monotone, and with the zero point 0 the clipping at 0 *is* the ReLU, which is left out.
+
+Where nothing quantizes what a convolution makes (a sum, an average or a hardswish comes next), its output is quantized
+too, over the range that BatchNorm promises, beta +- 6 gamma (Nagel et al. 2019, Data-Free Quantization,
+arXiv:1906.04721, section 4.2.2): a convolution with float output would run in float. Without such a norm it does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import helper
+
+from engine.artifact.fold import Arrays, Layer
+from engine.artifact.graph import Graph, Node
+
+COMMUTING = ("MaxPool", "Flatten", "Reshape", "Transpose", "Squeeze", "Identity")
+DEVIATIONS = 6.0
+HARDSWISH_ZERO = -3.0
+INTEGER, INPUT_ONLY, FLOAT = "integer", "input", "float"
+
+
+@dataclass(frozen=True)
+class Output:
+    """How the output of a layer is quantized: over beta +- 6 gamma, not below ``floor``."""
+
+    layer: Layer
+    floor: float
+
+    def code(self, values: Arrays) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """Scale and zero point, both ()."""
+        norm = self.layer.norms[-1]
+        beta, spread = values[norm.beta].astype(np.float64), DEVIATIONS * np.abs(values[norm.gamma].astype(np.float64))
+        low = min(0.0, max(self.floor, float((beta - spread).min())))
+        high = max(0.0, float((beta + spread).max()))
+        scale = np.float32(max(high - low, 1e-6) / 255)
+        return np.asarray(scale), np.asarray(round(-low / float(scale)), np.uint8)
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """What :func:`quantize` decided: a mode for each coded layer, and the outputs that it quantized."""
+
+    modes: Mapping[str, str]
+    outputs: tuple[Output, ...]
+
+
+def quantize(
+    graph: Graph, layers: Mapping[int, Layer], coded: Mapping[str, bool], weights: frozenset[str]
+) -> Quantized:
+    """Rewrite ``graph``.
+
+    ``coded``: by layer whether its input's zero point is 0; ``weights``: the layers with integer weights.
+    """
+    nodes = {layer.name: (node, layer) for node in graph.nodes if (layer := layers.get(id(node)))}
+    for name, unsigned in coded.items():
+        if name in nodes:
+            _quantize_input(graph, nodes[name][0], name, unsigned)
+    modes, outputs = {}, []
+    for name, (node, layer) in nodes.items():
+        if name not in coded:
+            continue
+        modes[name] = INPUT_ONLY
+        if name not in weights:
+            continue
+        if layer.op == "Conv" and not _feeds_quantizer(graph, node):
+            if not layer.norms or node.output[0] in graph.outputs:
+                continue
+            outputs.append(_quantize_output(graph, node, layer))
+        _quantize_weights(graph, node, layer)
+        modes[name] = INTEGER
+    return Quantized(modes, tuple(outputs))
+
+
+def input_tensors(name: str, scale: float, zero_point: int) -> dict[str, NDArray[Any]]:
+    """The tensors of a layer's input quantizer."""
+    return {
+        f"{name}.input_scale": np.asarray(scale, np.float32),
+        f"{name}.input_zero": np.asarray(zero_point, np.uint8),
+    }
+
+
+def integer_tensors(
+    layer: Layer, integers: NDArray[np.int8], scale: NDArray[np.float32], bias: NDArray[np.float64], step: np.float32
+) -> dict[str, NDArray[Any]]:
+    """The tensors of a layer in integers, from its codes after folding; ``step`` is the scale of its input.
+
+    A scale must be positive, and large enough for the bias, which counts in scale * step, to fit 32 bits: integers of
+    a channel that folding has (nearly) switched off are rounded to a larger scale.
+    """
+    positive = np.abs(scale)
+    least = np.maximum(np.abs(bias) / (float(step) * 2.0**30), 1e-30).astype(np.float32) if layer.biased else positive
+    final = np.maximum(positive, np.maximum(least, np.float32(1e-30)))
+    factor = scale / final  # +1 or -1 but for such channels
+    column = factor.reshape(-1, *[1] * (integers.ndim - 1))
+    rounded = np.where(np.abs(column) == 1, integers * column, np.rint(integers * column)).astype(np.int8)
+    tensors: dict[str, NDArray[Any]] = {f"{layer.name}.integers": rounded, f"{layer.name}.weight_scale": final}
+    tensors[f"{layer.name}.weight_zero"] = np.zeros(len(final), np.int8)
+    if layer.biased:
+        unit = final * step
+        tensors[f"{layer.name}.bias_scale"] = unit
+        tensors[f"{layer.name}.bias_integers"] = np.rint(bias / unit).astype(np.int32)
+    return tensors
+
+
+def _quantize_input(graph: Graph, node: Node, name: str, unsigned: bool) -> None:
+    value, bottom = node.input[0], node.input[0]
+    chain: list[Node] = []
+    while graph.only_reader(value) is not None:
+        maker = graph.producer(value)
+        if maker is None or maker.op_type not in (*COMMUTING, *(["Relu"] if unsigned else [])):
+            break
+        chain.append(maker)
+        value = maker.input[0]
+    codes = [graph.tensor(f"{name}.input_scale", (), np.float32), graph.tensor(f"{name}.input_zero", (), np.uint8)]
+    made = f"{name}.input_quantized"
+    graph.after(value, helper.make_node("QuantizeLinear", [value, *codes], [made]))
+    graph.reroute(chain[-1] if chain else node, value, made)
+    graph.before(node, helper.make_node("DequantizeLinear", [bottom if chain else made, *codes], [f"{name}.input"]))
+    graph.reroute(node, bottom if chain else made, f"{name}.input")
+    _drop_relus(graph, chain)
+
+
+def _feeds_quantizer(graph: Graph, node: Node) -> bool:
+    reader = graph.only_reader(node.output[0])
+    return reader is not None and reader.op_type == "QuantizeLinear"
+
+
+def _quantize_output(graph: Graph, node: Node, layer: Layer) -> Output:
+    value = node.output[0]
+    chain: list[Node] = []
+    while (reader := graph.only_reader(value)) is not None and reader.op_type in ("MaxPool", "Relu"):
+        if reader.output[0] in graph.outputs:
+            break
+        chain.append(reader)
+        value = reader.output[0]
+    nexts = graph.readers(value)
+    swish = bool(nexts) and all(n.op_type == "HardSwish" for n in nexts)
+    floor = 0.0 if any(n.op_type == "Relu" for n in chain) else HARDSWISH_ZERO if swish else -np.inf
+    names = (f"{layer.name}.output_scale", f"{layer.name}.output_zero")
+    codes = [graph.tensor(names[0], (), np.float32), graph.tensor(names[1], (), np.uint8)]
+    start, made, done = node.output[0], f"{layer.name}.output_quantized", f"{layer.name}.output"
+    readers = graph.readers(start)
+    graph.after(start, helper.make_node("QuantizeLinear", [start, *codes], [made]))
+    for reader in readers:
+        graph.reroute(reader, start, made)
+    bottom = value if chain else made
+    last = graph.readers(bottom) if chain else readers
+    graph.after(bottom, helper.make_node("DequantizeLinear", [bottom, *codes], [done]))
+    for reader in last:
+        graph.reroute(reader, bottom, done)
+    _drop_relus(graph, chain)
+    return Output(layer, floor)
+
+
+def _quantize_weights(graph: Graph, node: Node, layer: Layer) -> None:
+    name, shape = layer.name, graph.shape(layer.weight)
+    tensors = [graph.tensor(f"{name}.integers", shape, np.int8)]
+    tensors.append(graph.tensor(f"{name}.weight_scale", shape[:1], np.float32))
+    if layer.op == "Gemm":  # without a zero point of its own QGemm is not chosen
+        tensors.append(graph.tensor(f"{name}.weight_zero", shape[:1], np.int8))
+    graph.before(node, helper.make_node("DequantizeLinear", tensors, [f"{name}.weights"], axis=0))
+    node.input[1] = f"{name}.weights"
+    if layer.biased:
+        tensors = [graph.tensor(f"{name}.bias_integers", shape[:1], np.int32)]
+        tensors.append(graph.tensor(f"{name}.bias_scale", shape[:1], np.float32))
+        graph.before(node, helper.make_node("DequantizeLinear", tensors, [f"{name}.biases"], axis=0))
+        node.input[2] = f"{name}.biases"
+
+
+def _drop_relus(graph: Graph, chain: list[Node]) -> None:
+    for node in chain:
+        if node.op_type == "Relu":
+            graph.bypass(node)

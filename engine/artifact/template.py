@@ -1,0 +1,220 @@
+"""A graph exported once and filled many times: the ONNX file of a model is a template's bytes with new tensors.
+
+``artifact.write`` uses the same path, so a filled template and a written model are equal byte for byte.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+import zstandard
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from engine.artifact import qdq
+from engine.artifact.export import structure
+from engine.artifact.fold import Arrays, Layer, fold, pooled_gammas
+from engine.artifact.graph import Graph
+from engine.artifact.packing import Coded, Product, pack
+from engine.artifact.wire import Span, spans
+from engine.errors import FileError
+from engine.weights.values import InputCode, WeightCode
+
+Weights = Mapping[str, "NDArray[Any] | Tensor"]
+MAX_TEMPLATE = 2**30
+
+
+@dataclass(frozen=True)
+class Built:
+    """One model as an ONNX file, with what packing and the latency's remarks need to know about it.
+
+    ``graph_key`` is equal for models that run the same operations on tensors of the same shapes and types.
+    ``simulated``: some layer's number format is not the one that is executed. ``bits``: the widest code, None for a
+    model in float. ``conversions``: Quantize and Dequantize nodes that stay nodes of their own at run time.
+    """
+
+    onnx: bytes
+    codes: Mapping[str, Coded | Product]
+    graph_key: str
+    simulated: bool
+    bits: int | None
+    conversions: int
+
+    def packed(self) -> bytes:
+        """The packed file (about 10 ms for 10,000 parameters)."""
+        return pack(self.onnx, self.codes)
+
+
+class Template:
+    """Exports ``model`` (plain: see ``weights.code.bake``) once; :meth:`build` and :meth:`fill` take milliseconds.
+
+    Variants (which layers run in integers, which norms can be folded) are made when they are first needed and kept.
+    """
+
+    def __init__(self, model: nn.Module, example: Tensor) -> None:
+        self._open(structure(model, example).SerializeToString())
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Template:
+        """The inverse of :meth:`to_bytes`; raises FileError for anything else."""
+        template = cls.__new__(cls)
+        try:
+            template._open(zstandard.ZstdDecompressor().decompress(data, max_output_size=MAX_TEMPLATE))
+        except (zstandard.ZstdError, ValueError, onnx.checker.ValidationError) as problem:
+            raise FileError(f"a cached graph is truncated or altered ({problem}); delete it") from None
+        return template
+
+    def to_bytes(self) -> bytes:
+        """The template for a cache: a few kilobytes, as all of its values are zeros."""
+        return zstandard.ZstdCompressor(level=9, write_checksum=True).compress(self._data)
+
+    def fill(
+        self,
+        weights: Weights,
+        codes: Mapping[str, WeightCode] | None = None,
+        inputs: Mapping[str, InputCode] | None = None,
+    ) -> bytes:
+        """The bytes of the ONNX file; see :meth:`build`."""
+        return self.build(weights, codes, inputs).onnx
+
+    def build(
+        self,
+        weights: Weights,
+        codes: Mapping[str, WeightCode] | None = None,
+        inputs: Mapping[str, InputCode] | None = None,
+    ) -> Built:
+        """The model with these tensors.
+
+        ``weights``: every parameter and buffer by name, as :func:`export.values` gives them (quantized layers already
+        dequantized); ``codes`` and ``inputs`` by layer name.
+        """
+        values = {name: _array(weights[name]) for name in self._names}
+        codes, inputs = codes or {}, inputs or {}
+        key = _Key(
+            frozenset(codes),
+            tuple(sorted((name, code.zero_point == 0) for name, code in inputs.items())),
+            frozenset(name for name in self._pooled if float(values[name].min()) >= 0),
+        )
+        if key not in self._variants:
+            self._variants[key] = _Variant(onnx.load_from_string(self._data), key)
+        return self._variants[key].build(values, codes, inputs)
+
+    def _open(self, data: bytes) -> None:
+        model = onnx.load_from_string(data)
+        onnx.checker.check_model(model)
+        self._data = data
+        self.key = hashlib.sha256(data).hexdigest()
+        self._names = [tensor.name for tensor in model.graph.initializer]
+        self._pooled = pooled_gammas(Graph(model))
+        self._variants: dict[_Key, _Variant] = {}
+
+
+@dataclass(frozen=True)
+class _Key:
+    """All that a model's values decide about the structure of its graph."""
+
+    codes: frozenset[str]
+    inputs: tuple[tuple[str, bool], ...]
+    positive: frozenset[str]
+
+
+class _Variant:
+    """A folded, perhaps quantized graph as literal bytes and holes."""
+
+    def __init__(self, model: onnx.ModelProto, key: _Key) -> None:
+        graph = Graph(model)
+        layers = fold(graph, key.positive.__contains__)
+        self.quantized = qdq.quantize(graph, layers, dict(key.inputs), key.codes)
+        for node in graph.nodes:
+            node.name = layers[id(node)].name if id(node) in layers else ""
+        self.layers = {layer.name: layer for layer in layers.values()}
+        self.conversions = _conversions(graph)
+        data = graph.finish().SerializeToString()
+        self.spans = sorted(spans(data), key=lambda span: span.start)
+        self.literals = _literals(data, self.spans)
+        self.key = _graph_key(self.literals, self.spans)
+
+    def build(self, values: Arrays, codes: Mapping[str, WeightCode], inputs: Mapping[str, InputCode]) -> Built:
+        tensors: dict[str, NDArray[Any]] = dict(values)
+        known: dict[str, Coded | Product] = {}
+        for name, code in inputs.items():
+            tensors |= qdq.input_tensors(name, code.scale, code.zero_point)
+        for output in self.quantized.outputs:
+            name = output.layer.name
+            tensors[f"{name}.output_scale"], tensors[f"{name}.output_zero"] = output.code(values)
+        for layer in self.layers.values():
+            self._layer(layer, values, codes.get(layer.name), inputs.get(layer.name), tensors, known)
+        for name in codes.keys() - self.layers.keys():
+            known[f"{name}.weight"] = Coded(codes[name].integers, codes[name].scale)
+        widths = [code.bits for code in codes.values()]
+        executed = {name for name, mode in self.quantized.modes.items() if mode == qdq.INTEGER}
+        simulated = bool(codes.keys() - executed)
+        return Built(self._join(tensors), known, self.key, simulated, max(widths, default=None), self.conversions)
+
+    def _layer(
+        self,
+        layer: Layer,
+        values: Arrays,
+        code: WeightCode | None,
+        step: InputCode | None,
+        tensors: dict[str, NDArray[Any]],
+        known: dict[str, Coded | Product],
+    ) -> None:
+        name, factor, bias = layer.name, layer.factor(values), layer.shift(values)
+        if code is None:
+            column = factor.reshape(-1, *[1] * (values[layer.weight].ndim - 1)).astype(np.float32)
+            tensors[layer.weight] = values[layer.weight] * column if layer.norms else values[layer.weight]
+        else:
+            scale = np.asarray(code.scale * factor, np.float32)
+            if self.quantized.modes.get(name) == qdq.INTEGER and step is not None:
+                tensors |= qdq.integer_tensors(layer, code.integers, scale, bias, np.float32(step.scale))
+                known[f"{name}.bias_scale"] = Product(f"{name}.weight_scale", f"{name}.input_scale")
+                return
+            column = scale.reshape(-1, *[1] * (code.integers.ndim - 1))
+            tensors[layer.weight] = code.integers.astype(np.float32) * column
+            known[layer.weight] = Coded(code.integers, scale)
+        if layer.biased:
+            tensors[layer.bias or f"{name}.bias"] = bias.astype(np.float32)
+
+    def _join(self, tensors: Arrays) -> bytes:
+        parts = [self.literals[0]]
+        for span, literal in zip(self.spans, self.literals[1:], strict=True):
+            raw = np.ascontiguousarray(tensors[span.name]).tobytes()
+            if len(raw) != span.stop - span.start:
+                raise ValueError(f"{span.name}: {tensors[span.name].shape} does not fit {span.dims}")
+            parts += [raw, literal]
+        return b"".join(parts)
+
+
+def _conversions(graph: Graph) -> int:
+    """Quantize and Dequantize nodes that no integer kernel takes up: at the ends and around float operations."""
+    integer = {id(n) for n in graph.nodes if n.op_type in ("Conv", "Gemm") and n.input[1].endswith(".weights")}
+    count = 0
+    for node in graph.nodes:
+        if node.op_type == "QuantizeLinear":
+            maker = graph.producer(node.input[0])
+            count += maker is None or id(maker) not in integer
+        elif node.op_type == "DequantizeLinear" and node.input[0] not in graph.initializers:
+            count += any(id(reader) not in integer for reader in graph.readers(node.output[0]))
+    return count
+
+
+def _literals(data: bytes, holes: list[Span]) -> list[bytes]:
+    starts, stops = [0, *(s.stop for s in holes)], [*(s.start for s in holes), len(data)]
+    return [data[a:b] for a, b in zip(starts, stops, strict=True)]
+
+
+def _graph_key(literals: list[bytes], holes: list[Span]) -> str:
+    digest = hashlib.sha256(repr([(s.name, s.data_type, s.dims) for s in holes]).encode())
+    for literal in literals:
+        digest.update(literal)
+    return digest.hexdigest()
+
+
+def _array(value: NDArray[Any] | Tensor) -> NDArray[Any]:
+    return value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
