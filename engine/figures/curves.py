@@ -52,7 +52,7 @@ def curves_figure(
     x_axis = axis(colours, words["curve_epoch"], range=[0.8, last + 0.2], dtick=max(1, round(last / 10)), anchor="y2")
     return {"data": data, "layout": layout(
         colours, height, xaxis=x_axis, shapes=dividers, dragmode=False,
-        yaxis=axis(colours, quality, domain=[0.54, 1], tickformat=share),
+        yaxis=axis(colours, words[f"metric_{info.metric}"], domain=[0.54, 1], tickformat=share),
         yaxis2=axis(colours, words["curve_loss"], domain=[0, 0.44]),
     )}  # fmt: skip
 

@@ -15,8 +15,8 @@ Row = Mapping[str, Any]
 REMEMBERED = 20_000
 FIELDS = (
     "quality", "quality_low", "quality_high", "packed_bytes", "onnx_bytes", "latency_ms", "simulated", "role",
-    "student", "teacher", "loss", "temperature", "weight", "pruning", "schedule", "sparsity", "bits", "epochs", "labels", "seed",
-    "slower_here", "cause", "ratio", "preview", "origin", "machine",
+    "student", "teacher", "loss", "temperature", "weight", "pruning", "schedule", "sparsity", "bits", "epochs",
+    "labels", "seed", "slower_here", "cause", "ratio", "preview", "origin", "machine",
 )  # fmt: skip
 _TAG = re.compile(r"<[^>]+>")
 
