@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine import store_rules as rules
-from engine.store_rules import Ask, Point, Work
+from engine.store_rules import ENDED, Ask, Point, Work
 from engine.store_schema import Database
 
-__all__ = ["Ask", "Point", "Store", "Work"]
+__all__ = ["ENDED", "Ask", "Point", "Store", "Work"]
 
 
 class Store(Database):

@@ -1,0 +1,242 @@
+"""Everything that pages and the command line may ask of the engine: plain data in, plain data out, no torch.
+
+``home`` is an :class:`engine.home.Home`; recipes and results are the JSON values that ``stillhouse run --json`` shows.
+"""
+
+from __future__ import annotations
+
+import importlib
+import statistics
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from engine import api_export, api_home, api_rows, api_status, metrics, preview, store_read
+from engine import catalogue as catalogues
+from engine.api_rows import Row
+from engine.errors import FileError, NotFoundError
+from engine.execution.base import unpack_predictions
+from engine.home import Home
+from engine.recipe import Recipe
+from engine.store import ENDED, Ask
+
+LOCAL = "local"
+OVERHEAD_SECONDS = 4.0  # export and measurement, beside the epochs
+FULL_DATA_FACTOR = 2.75  # 55,000 training images instead of 20,000
+POLL_SECONDS, RUNNER_CHECK_SECONDS = 0.05, 1.0
+OWN, DENSE, GRID, BASELINE = range(4)  # the order in which one user's work runs
+hold_open = api_home.hold_open
+status = api_status.status
+
+
+def catalogue() -> dict[str, list[dict[str, Any]]]:
+    """All tasks, models, losses and stages by kind, each a list of rows with ``name``, ``help`` and ``knobs``."""
+    rows = catalogues.current().rows
+    return {kind: [dict(rows[kind][name]) for name in sorted(rows[kind])] for kind in rows}
+
+
+def default_recipe(task: str) -> dict[str, Any]:
+    """The default run of a task as a complete recipe."""
+    return check(catalogues.current().row("tasks", task, "task")["default"]).to_json()
+
+
+def check(recipe_json: Mapping[str, Any]) -> Recipe:
+    """The recipe that the JSON means; raises :class:`InputError` naming field, allowed, meant."""
+    return Recipe.from_json(recipe_json)
+
+
+def estimate(home: Home, recipe_json: Mapping[str, Any]) -> dict[str, Any]:
+    """Expected seconds of the trial itself: ``{"seconds", "low", "high", "basis"}``; basis says what it rests on."""
+    recipe = check(recipe_json)
+    epochs = sum(p.epochs for p in recipe.phases)
+    rows = [r for r in rows_here(home, recipe.task, ("trial",)) if r["student"] == recipe.student and r["epochs"]]
+    paces = [max(r["seconds"] - OVERHEAD_SECONDS, 0.1) / r["epochs"] for r in rows if r["data"] == recipe.data]
+    if paces:
+        pace, spread = statistics.median(paces[-20:]), 0.25
+        basis = f"{len(paces)} finished trial{'s' * (len(paces) > 1)} of {recipe.student} in this home"
+    else:
+        model = catalogues.current().row("models", recipe.student)
+        pace = model["seconds_per_epoch"] * (FULL_DATA_FACTOR if recipe.data == "full" else 1.0)
+        spread, basis = 0.6, f"the time that {recipe.student} took on the machine where it was written down"
+    seconds = OVERHEAD_SECONDS + pace * epochs
+    return {"seconds": seconds, "low": seconds * (1 - spread), "high": seconds * (1 + spread), "basis": basis}
+
+
+def ensure_runner(home: Home) -> None:
+    """Start the home's runner when none lives (microseconds when one does)."""
+    api_home.start_runner(home)
+
+
+def submit(home: Home, recipe_json: Mapping[str, Any], who: str = LOCAL, companions: bool = True,
+           test: bool = False) -> dict[str, Any]:  # fmt: skip
+    """Ask for a trial; with ``companions`` also for its dense student, that student's grid and the baseline.
+
+    ``known``: the result is there already. Nothing runs twice: equal keys share one trial. Call :func:`ensure_runner`
+    (or :func:`wait`, which does) afterwards.
+    """
+    recipe = check(recipe_json)
+    dense, baseline = recipe.dense(), recipe.baseline()
+    store = api_home.store_of(home)
+    asks = [_ask(recipe, OWN, test)]
+    if companions:
+        body = {"dense": dense.to_json()}
+        asks += [_ask(dense, DENSE), _ask(baseline, BASELINE)]
+        asks += [Ask(f"grid:{dense.key}", "grid", recipe.task, body, dense.key, GRID, after=dense.key)]
+    stored = store_read.result(store, recipe.key)
+    known = stored is not None and not stored.preview and not (test and stored.body.get("test") is None)
+    store.submit(asks, who, recipe.key)
+    return {"key": recipe.key, "dense": dense.key, "baseline": baseline.key, "known": known}
+
+
+def cancel(home: Home, key: str, who: str = LOCAL) -> bool:
+    """Withdraw one's wish for a trial and its companions; what nobody else wants stops. Whether there was one."""
+    return api_home.store_of(home).withdraw(key, who)
+
+
+def wait(home: Home, keys: Iterable[str],
+         on_progress: Callable[[dict[str, Any]], None] | None = None) -> dict[str, dict[str, Any]]:  # fmt: skip
+    """Block until all ``keys`` have ended, keeping a runner alive; the last status of each by key.
+
+    ``on_progress`` gets a status whenever one changed.
+    """
+    last: dict[str, dict[str, Any]] = {key: {} for key in keys}
+    checked = -RUNNER_CHECK_SECONDS
+    while True:
+        for key, before in last.items():
+            if before.get("state") not in ENDED:
+                now = status(home, key)
+                if now != before and on_progress:
+                    on_progress(now)
+                last[key] = now
+        if all(s["state"] in ENDED for s in last.values()):
+            return last
+        if time.monotonic() - checked >= RUNNER_CHECK_SECONDS:
+            ensure_runner(home)
+            checked = time.monotonic()
+        time.sleep(POLL_SECONDS)
+
+
+def active(home: Home) -> list[dict[str, Any]]:
+    """The status of everything queued or running, oldest first."""
+    return [status(home, w.id) for w in store_read.unfinished(api_home.store_of(home))]
+
+
+def resolve(home: Home, prefix: str) -> str:
+    """The one key that starts with ``prefix``; raises :class:`NotFoundError` when none or several do."""
+    found = set(store_read.keys_starting(api_home.store_of(home), prefix)) if prefix else set()
+    found |= {e["result"]["key"] for e in api_rows.shipped() if prefix and e["result"]["key"].startswith(prefix)}
+    if prefix in found:
+        return prefix
+    if len(found) != 1:
+        several = ", ".join(sorted(found)[:5])
+        reason = f"several trials start with it: {several}; type more of it" if found else "no trial starts with it"
+        raise NotFoundError(f"trial {prefix!r}: {reason}; `stillhouse results --task NAME` lists them")
+    return found.pop()
+
+
+def result(home: Home, key_or_prefix: str) -> dict[str, Any]:
+    """The object of ``run --json``: the result with its baseline, dense student and teacher.
+
+    A trial that has no result has ``state`` and ``error`` and None for what was never measured.
+    """
+    key = resolve(home, key_or_prefix)
+    body = api_status.body(home, key)
+    if body is None:
+        return api_status.without_result(home, key)
+    folder = home.artifact(key)
+    files = {name: str(folder / file) for name, file in (body.get("artifact") or {}).items()}
+    return {**body, "artifact": files, "error": None, **_companions(home, body["recipe"])}
+
+
+def rows(home: Home, task: str, origins: Iterable[str] = ("trial", "grid", "shipped")) -> list[Row]:
+    """Every measured point of a task as a flat row (see :func:`engine.api_rows.row_of`); fast enough for each rerun.
+
+    The rows are shared between calls: copy before changing one.
+    """
+    return rows_here(home, task, tuple(origins))
+
+
+def rows_here(home: Home, task: str, origins: tuple[str, ...]) -> list[Row]:
+    """Rows of some origins: ``trial``, ``grid``, ``shipped``."""
+    catalogues.current().row("tasks", task, "task")
+    return [r for r in api_home.table_of(home, task) if r["origin"] in origins]
+
+
+def predictions(home: Home, key: str) -> npt.NDArray[np.float16]:
+    """Logits [N, classes] on validation (its first examples for a preview); raises :class:`NotFoundError`."""
+    found = store_read.predictions(api_home.store_of(home), key)
+    if found is None:
+        raise NotFoundError(f"trial {key}: no predictions are kept for it here; run it in this home")
+    return unpack_predictions(*found)
+
+
+def paired(home: Home, a: str, b: str) -> dict[str, float]:
+    """Quality of ``a`` minus quality of ``b`` on the same validation examples, with its 95 % interval."""
+    first, second = predictions(home, a), predictions(home, b)
+    body = api_status.body(home, a)
+    if body is None:
+        raise NotFoundError(f"trial {a}: it has no result in this home")
+    count = min(len(first), len(second))
+    labels = _labels(body["recipe"]["task"])[:count]
+    right = [metrics.correct(p[:count].astype(np.float32), labels) for p in (first, second)]
+    value, low, high = metrics.paired_difference(*right)
+    return {"difference": value, "low": low, "high": high}
+
+
+def grid_status(home: Home, dense_key: str) -> dict[str, Any]:
+    """How far a dense student's grid is: ``done`` points measured in full, ``preview`` points on 1,000 images only."""
+    store = api_home.store_of(home)
+    job = store_read.work(store, f"grid:{dense_key}")
+    full, preview = store_read.grid_counts(store, dense_key)
+    progress = store_read.progress(store, job.id, job.attempt) if job else {}
+    total = max(int(progress.get("steps") or 0), full + preview)
+    state = job.state if job else ("done" if full else "none")
+    return {"state": state, "done": full, "total": total, "preview": preview, "error": job.error if job else None}
+
+
+def retime(home: Home, task: str, who: str = LOCAL) -> str:
+    """Ask for the shipped artifacts of a task to be timed again on this machine; the job's id for :func:`status`."""
+    catalogues.current().row("tasks", task, "task")
+    name = f"retime:{task}"
+    api_home.store_of(home).submit([Ask(name, "retime", task, {"task": task}, again=True)], who, name)
+    return name
+
+
+def soft_targets(task: str) -> Any:
+    """Preview images with labels, class names and the teacher's logits (see :class:`engine.preview.Preview`)."""
+    return preview.preview(task)
+
+
+def export(home: Home, key: str, folder: Path) -> list[Path]:
+    """Write a trial's ONNX, packed file, decoder, recipe, result and README into ``folder``; the files written."""
+    return api_export.export(home, result(home, key), Path(folder))
+
+
+def _ask(recipe: Recipe, priority: int, test: bool = False) -> Ask:
+    dense = recipe.dense().key
+    return Ask(recipe.key, "trial", recipe.task, recipe.to_json(), dense, priority, test=test)
+
+
+def _companions(home: Home, recipe_json: Mapping[str, Any]) -> dict[str, Row | None]:
+    shipped = [e["result"] for e in api_rows.shipped(recipe_json["task"])]
+    teacher = next((r for r in shipped if api_rows.role_of(r["recipe"]) == "teacher"), None)
+    facts: dict[str, Row | None] = {"teacher": api_rows.block(teacher)}
+    if api_rows.role_of(recipe_json) == "teacher":
+        return {"baseline": None, "dense": None, **facts}
+    recipe = check(recipe_json)
+    pairs = {"baseline": recipe.baseline().key, "dense": recipe.dense().key}
+    return {name: api_rows.block(api_status.body(home, key)) for name, key in pairs.items()} | facts
+
+
+def _labels(task: str) -> npt.NDArray[Any]:
+    # a task keeps what needs no torch in a module of its own, engine/tasks/_<task>_files.py
+    try:
+        files = importlib.import_module(f"engine.tasks._{task}_files")
+    except ModuleNotFoundError:
+        raise FileError(f"the task {task} has no engine/tasks/_{task}_files.py, which holds its labels") from None
+    labels: npt.NDArray[Any] = files.read_sample("validation").labels
+    return labels

@@ -1,0 +1,72 @@
+"""What is known of one trial or job: its state and progress, its stored result, or why there is none. No torch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from engine import api_home, api_rows, store_read
+from engine.errors import NotFoundError
+from engine.home import Home
+from engine.store import ENDED
+
+
+def status(home: Home, key: str) -> dict[str, Any]:
+    """One trial or job: state, attempts, progress, curve so far, place in the queue, seconds left, error.
+
+    ``place`` counts those in front while queued; ``seconds_left`` is None until enough has run to tell. Raises
+    :class:`NotFoundError` for a key that nothing is known of.
+    """
+    store = api_home.store_of(home)
+    found = store_read.work(store, key)
+    if found is None:
+        return _finished_status(home, key)
+    tries = store_read.attempts(store, key)
+    progress = store_read.progress(store, key, found.attempt) if found.state != "queued" else {}
+    return {
+        "key": key, "kind": found.kind, "task": found.task, "state": found.state, "attempt": found.attempt,
+        "attempts": tries, "progress": progress, "curve": store_read.events(store, key, found.attempt),
+        "place": store_read.place(store, key), "seconds_left": _seconds_left(found.state, tries, progress),
+        "error": found.error, "recipe": dict(found.body),
+    }  # fmt: skip
+
+
+def body(home: Home, key: str) -> dict[str, Any] | None:
+    """The JSON of a result that is stored in this home or shipped."""
+    found = store_read.result(api_home.store_of(home), key)
+    if found:
+        return found.body
+    return next(({**e["result"], "origin": "shipped"} for e in api_rows.shipped() if e["result"]["key"] == key), None)
+
+
+def without_result(home: Home, key: str) -> dict[str, Any]:
+    """The run object of a trial that has no result: its state and error, None for what was never measured."""
+    now = status(home, key)
+    empty = dict.fromkeys(("quality", "test", "cost", "baseline", "dense", "teacher"))
+    return {
+        "key": key, "state": now["state"], "recipe": now["recipe"], "origin": "trial", "error": now["error"],
+        "attempts": len(now["attempts"]), "seconds": None, "environment": {}, "artifact": {}, "metrics": {},
+        "phases": [], "curve": now["curve"], **empty,
+    }  # fmt: skip
+
+
+def _finished_status(home: Home, key: str) -> dict[str, Any]:
+    found = body(home, key)
+    if found is None:
+        raise NotFoundError(f"trial {key}: nothing is known of it in {home.root}")
+    return {
+        "key": key, "kind": "trial", "task": found["recipe"]["task"], "state": "done", "attempt": found["attempts"],
+        "attempts": [], "progress": {}, "curve": found.get("curve", []), "place": None, "seconds_left": 0.0,
+        "error": None, "recipe": found["recipe"],
+    }  # fmt: skip
+
+
+def _seconds_left(state: str, tries: list[dict[str, Any]], progress: Mapping[str, Any]) -> float | None:
+    share = float(progress.get("fraction") or 0.0)
+    if state in ENDED:
+        return 0.0
+    if state != "running" or share < 0.03 or not tries:
+        return None
+    passed = time.time() - float(tries[-1]["started"])
+    return max(0.0, passed * (1 - share) / share)
