@@ -15,7 +15,8 @@ from engine.step import NO_LABEL, Batch, Step
 
 def labelled_cross_entropy(logits: Tensor, batch: Batch) -> Tensor:
     """Mean of -log p(label) over the batch's labelled rows, in nats; zero (with a graph) when there are none."""
-    total = F.cross_entropy(logits, batch.labels, ignore_index=NO_LABEL, reduction="sum")
+    targets = batch.labels.where(batch.labelled, NO_LABEL)
+    total = F.cross_entropy(logits, targets, ignore_index=NO_LABEL, reduction="sum")
     return total / batch.labelled.sum().clamp(min=1)
 
 
