@@ -71,6 +71,12 @@ class Database:
             self._connection.close()
             raise
 
+    def check(self) -> None:
+        """Read the whole file once and raise :class:`StoreError` when any part of it is damaged."""
+        found = self.row("PRAGMA quick_check(1)")
+        if found is None or found[0] != "ok":
+            raise StoreError(_damaged(self.path, str(found[0]) if found else "no answer"))
+
     def close(self) -> None:
         """Close the connection."""
         with self._lock:
@@ -159,8 +165,7 @@ class Database:
 def _explain(path: Path, problem: sqlite3.Error) -> str:
     code = getattr(problem, "sqlite_errorcode", 0) & 0xFF
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        aside = os.fspath(path.with_name(path.name + ".damaged"))
-        return f"the store {path} is damaged ({problem}); move it away (mv '{path}' '{aside}') and start again"
+        return _damaged(path, str(problem))
     if code == sqlite3.SQLITE_FULL:
         return f"the store {path} cannot grow: the disk is full; free some space, nothing that was finished is lost"
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
@@ -168,3 +173,8 @@ def _explain(path: Path, problem: sqlite3.Error) -> str:
     if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_IOERR):
         return f"the store {path} cannot be read or written ({problem}); check the disk and the folder's permissions"
     return f"the store {path} cannot be used ({problem})"
+
+
+def _damaged(path: Path, problem: str) -> str:
+    aside = os.fspath(path.with_name(path.name + ".damaged"))
+    return f"the store {path} is damaged ({problem}); move it away (mv '{path}' '{aside}') and start again"

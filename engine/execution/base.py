@@ -18,7 +18,6 @@ from engine.store import Point, Work
 
 Predictions: TypeAlias = npt.NDArray[np.float16]
 REPORTS_A_SECOND = 5.0
-HEARTBEAT_FIELDS = ("phase", "phases", "epoch", "epochs", "step", "steps", "loss", "quality", "fraction", "doing")
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,10 @@ class Reporter:
         self._count, self._last = 0, -math.inf
 
     def __call__(self, event: Mapping[str, Any]) -> None:
-        """Take one report (the fields of HEARTBEAT_FIELDS); a finished epoch carries ``{"curve": {...}}``."""
+        """Take one report: phase, phases, epoch, epochs, step, steps, loss, quality, fraction, doing.
+
+        A finished epoch carries ``{"curve": {...}}``.
+        """
         self._progress.update({k: _finite(v) for k, v in event.items() if k != "curve"})
         if "curve" in event:
             self._waiting.append((self._count, {k: _finite(v) for k, v in event["curve"].items()}))
