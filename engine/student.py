@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -79,6 +81,16 @@ class Bench:
         split = self.task.split(self.recipe.data, "validation")
         return self.task.quality(forward(model, split.inputs), split.labels).value
 
+    @cached_property
+    def example(self) -> Tensor:
+        """Two training examples, for tracing and counting."""
+        return self.calibration[0][0][:2].contiguous()
+
+    def inputs(self, split: str) -> npt.NDArray[np.float32]:
+        """The inputs of a split as an artifact takes them."""
+        found: npt.NDArray[np.float32] = self.task.split(self.recipe.data, split).inputs.contiguous().numpy()
+        return found
+
     def context(self, number: int, steps: int) -> StageContext:
         """What the stages of phase ``number`` may use; the generator depends on seed and phase alone."""
         generator = torch.Generator().manual_seed(self.recipe.seed * 1009 + number)
@@ -120,7 +132,8 @@ def advance(bench: Bench, trained: Trained, number: int) -> Trained:
     curve = _fit(bench, model, stages, context, number) if phase.trains else []
     for stage in stages:
         stage.finish(model, context)
-    row = PhaseResult(phase_name(phase), curve[-1].quality if curve and not stages else bench.quality(model))
+    last = number + 1 == len(bench.recipe.phases)  # whose quality the artifact gives
+    row = PhaseResult(phase_name(phase), None if last else bench.quality(model))
     return Trained(model, (*trained.plans, *plans), (*trained.curve, *curve), (*trained.phases, row))
 
 
@@ -158,13 +171,14 @@ def progress(bench: Bench, number: int, step: StepReport) -> dict[str, Any]:
 
 def _teacher(bench: Bench, teacher: str | Recipe, mode: str) -> Any:
     if mode == "live":
-        return LiveTeacher(load_teacher(teacher) if isinstance(teacher, str) else _train_teacher(bench, teacher))
+        return LiveTeacher(load_teacher(teacher) if isinstance(teacher, str) else train_teacher(bench, teacher))
     return CachedTeacher(
-        outputs(bench.home, bench.task, bench.recipe.data, teacher, "train", lambda r: _train_teacher(bench, r))
+        outputs(bench.home, bench.task, bench.recipe.data, teacher, "train", lambda r: train_teacher(bench, r))
     )
 
 
-def _train_teacher(bench: Bench, recipe: Recipe) -> nn.Module:
+def train_teacher(bench: Bench, recipe: Recipe) -> nn.Module:
+    """A teacher that is itself a recipe, trained (or resumed) with the same home and reports."""
     return train(Bench(recipe, bench.home, bench.report, bench.breathe)).model.eval()
 
 

@@ -1,0 +1,85 @@
+"""One trial, top to bottom: train the student, write its artifact, measure that artifact and nothing else."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from engine import artifact
+from engine.artifact import Built
+from engine.execution.base import Outcome
+from engine.execution.slot import Slot
+from engine.files import atomic_folder
+from engine.home import Home
+from engine.measure import machine
+from engine.measure.cost import cost as cost_of
+from engine.measure.timing import dense_reference, readings, with_latencies
+from engine.prefix import Trained
+from engine.recipe import Recipe
+from engine.result import Cost, Quality, Result
+from engine.student import Bench, Report, train, train_teacher
+from engine.teaching import outputs
+
+Logits = npt.NDArray[np.float32]
+BATCH = 50  # divides previews and splits alike, so that every example is always computed in the same batch
+
+
+def run(recipe: Recipe, home: Home, report: Report, slot: Slot, test: bool = False) -> Outcome:
+    """The trial of ``recipe``; its files go to ``home.artifact(recipe.key)``. Only ``test`` reads the test set."""
+    started = time.perf_counter()
+    bench = Bench(recipe, home, report, slot.breathe)
+    with slot.working():
+        trained = train(bench)
+        report({"doing": "measuring", "fraction": 1.0})
+        built = artifact.build(trained.model, bench.example)
+        with atomic_folder(home.artifact(recipe.key)) as folder:
+            artifact.save(built, folder)
+        logits = predict(built, bench.inputs("validation"))
+        cost = timed_cost(bench, trained, built, slot)
+        reading = quality(bench, predict(built, bench.inputs("test")), "test") if test else None
+        result = assemble(bench, trained, logits, cost)
+    return Outcome(replace(result, seconds=time.perf_counter() - started, test=reading), logits)
+
+
+def predict(built: Built, inputs: Logits) -> Logits:
+    """What the artifact answers: logits [N, classes] from ONNX Runtime."""
+    return artifact.predict(artifact.session(built.onnx), inputs, BATCH)
+
+
+def quality(bench: Bench, logits: Logits, split: str) -> Quality:
+    """The task's metric for logits of the first examples of ``split``."""
+    labels = bench.task.split(bench.recipe.data, split).labels[: len(logits)]
+    return bench.task.quality(torch.from_numpy(logits), labels)
+
+
+def timed_cost(bench: Bench, trained: Trained, built: Built, slot: Slot) -> Cost:
+    """Bytes, parameters, multiply-accumulates and latency of an artifact; waits for a quiet moment to time it."""
+    reference = dense_reference(bench.spec, bench.example)
+    found = readings(bench.home, slot.quiet, built, reference, tuple(bench.task.input_shape))
+    return with_latencies(cost_of(trained.model, bench.example, built), built, reference, found)
+
+
+def assemble(bench: Bench, trained: Trained, logits: Logits, cost: Cost, **more: Any) -> Result:
+    """The result of measured logits and costs; ``more`` are other fields of Result."""
+    measured = quality(bench, logits, "validation")
+    phases = (*trained.phases[:-1], replace(trained.phases[-1], quality=measured.value, cost=cost))
+    return Result(
+        key=bench.recipe.key, state="done", recipe=bench.recipe.to_json(), quality=measured, cost=cost,
+        metrics=all_metrics(bench, logits), environment=machine.facts(), phases=phases, curve=trained.curve,
+        artifact=more.pop("artifact", {"onnx": "model.onnx", "packed": "model.packed"}), **more,
+    )  # fmt: skip
+
+
+def all_metrics(bench: Bench, logits: Logits) -> dict[str, float]:
+    """Every measure of the task, with agreement with the recipe's last teacher, or the task's own where it has none."""
+    recipe, task = bench.recipe, bench.task
+    named = [teacher for phase in recipe.phases for teacher in phase.teachers]
+    teacher = named[-1] if named else task.default["phases"][0]["teachers"][0]
+    taught = outputs(bench.home, task, recipe.data, teacher, "validation", lambda r: train_teacher(bench, r))
+    labels = task.split(recipe.data, "validation").labels[: len(logits)]
+    return task.metrics(torch.from_numpy(logits), labels, taught[: len(logits)])
