@@ -1,7 +1,7 @@
 """The instant what-if: every sparsity and bit-width of one dense student, each measured on its own artifact.
 
 A point goes through exactly what the ordinary trial of its recipe goes through: the same stages on a copy of the same
-trained student, the same artifact writer, the same examples in the same batches. So weights, quality and bytes are equal.
+trained student, the same artifact writer, the same examples in the same batches. So weights, quality, bytes are equal.
 What is saved is the training and the export: the student is trained once, and a template of its graph is filled anew.
 """
 
