@@ -19,6 +19,7 @@ from engine import api_export, api_home, api_rows, api_status, metrics, preview,
 from engine import catalogue as catalogues
 from engine.api_rows import Row
 from engine.errors import FileError, NotFoundError
+from engine.execution import presence
 from engine.execution.base import unpack_predictions
 from engine.home import Home
 from engine.recipe import Recipe
@@ -29,7 +30,7 @@ OVERHEAD_SECONDS = 4.0  # export and measurement, beside the epochs
 FULL_DATA_FACTOR = 2.75  # 55,000 training images instead of 20,000
 POLL_SECONDS, RUNNER_CHECK_SECONDS = 0.05, 1.0
 OWN, DENSE, GRID, BASELINE = range(4)  # the order in which one user's work runs
-hold_open = api_home.hold_open
+hold_open = presence.hold_open
 status = api_status.status
 
 
@@ -68,7 +69,7 @@ def estimate(home: Home, recipe_json: Mapping[str, Any]) -> dict[str, Any]:
 
 def ensure_runner(home: Home) -> None:
     """Start the home's runner when none lives (microseconds when one does)."""
-    api_home.start_runner(home)
+    presence.start_runner(home)
 
 
 def submit(home: Home, recipe_json: Mapping[str, Any], who: str = LOCAL, companions: bool = True,

@@ -1,11 +1,7 @@
-"""One home as the api sees it: its store's connection, its rows (read once, then only what is new), its runner."""
+"""One home as the api sees it: its store's connection, its rows (read once, then only what is new)."""
 
 from __future__ import annotations
 
-import fcntl
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,15 +9,12 @@ from typing import Any
 
 from engine import api_rows, store_read
 from engine.api_rows import Row
-from engine.errors import StoreError
 from engine.home import Home
 from engine.store import Store
 
 _lock = threading.RLock()
 _stores: dict[Path, tuple[int, Store]] = {}
 _tables: dict[tuple[Path, int, str], Table] = {}
-_runners: dict[Path, subprocess.Popen[bytes]] = {}
-_open: dict[Path, int] = {}
 
 
 class Table:
@@ -79,52 +72,3 @@ def table_of(home: Home, task: str) -> list[Row]:
         if name not in _tables:
             _tables[name] = Table(store, task)
         return _tables[name].refresh()
-
-
-def runner_lives(home: Home) -> bool:
-    """Whether a runner holds this home's lock."""
-    handle = os.open(home.lock("runner"), os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return False
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-
-
-def start_runner(home: Home, *arguments: str) -> None:
-    """Start a runner for this home unless one lives or is just starting; its words go to ``runner.log`` in the home."""
-    with _lock:
-        mine = _runners.get(home.root)
-        if (mine and mine.poll() is None) or runner_lives(home):
-            return
-        command = [sys.executable, "-m", "engine.runner", "--home", str(home.root), *arguments]
-        try:
-            with (home.root / "runner.log").open("ab") as log:
-                _runners[home.root] = subprocess.Popen(
-                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-                )
-        except OSError as problem:
-            raise StoreError(f"the runner of {home.root} cannot be started ({problem})") from None
-
-
-def hold_open(home: Home) -> None:
-    """Tell the runner that an app uses this home: a shared lock that the system drops when this process ends."""
-    with _lock:
-        if home.root not in _open:
-            handle = os.open(home.lock("app"), os.O_RDWR | os.O_CREAT, 0o600)
-            fcntl.flock(handle, fcntl.LOCK_SH)
-            _open[home.root] = handle
-
-
-def app_is_open(home: Home) -> bool:
-    """Whether any process holds this home open."""
-    handle = os.open(home.lock("app"), os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return False
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)

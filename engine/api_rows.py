@@ -13,6 +13,7 @@ from typing import Any
 
 from engine import catalogue
 from engine.errors import FileError, InputError
+from engine.recipe import Recipe
 
 Row = dict[str, Any]
 SHIPPED = Path(__file__).resolve().parents[1] / "sample_data" / "shipped_results.json"
@@ -108,8 +109,6 @@ def _read_shipped(path: Path, stamp: int) -> list[Row]:
 
 @functools.lru_cache(maxsize=1024)
 def _dense_key_of(text: str) -> str:
-    from engine.recipe import Recipe
-
     try:
         return Recipe.from_json(json.loads(text)).dense().key
     except InputError:  # a teacher, or a recipe of a plug-in that is not installed here: it has no dense student

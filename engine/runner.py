@@ -18,8 +18,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from engine import api_home, store_read
+from engine import store_read
 from engine.errors import StillhouseError, StoreError
+from engine.execution import presence
 from engine.execution.base import Backend, Ended
 from engine.execution.local_pool import LocalPool
 from engine.files import sweep
@@ -61,7 +62,7 @@ class Runner:
                 if self._turn():
                     last_work = time.monotonic()
                 elif time.monotonic() - last_work > self._idle:
-                    if not api_home.app_is_open(self._home):
+                    if not presence.app_is_open(self._home):
                         return f"no work for {self._idle:.0f} s and no app is open"
                     last_work = time.monotonic()
                 self._rest()

@@ -63,6 +63,7 @@ class Point:
 
 
 def put_work(db: sqlite3.Connection, ask: Ask, now: float) -> None:
+    """Enter work, or wake up what had ended without giving what is asked for."""
     old = db.execute("SELECT state, test FROM work WHERE id = ?", (ask.id,)).fetchone()
     there = ask.kind == "trial" and complete(db, ask.id, ask.test)
     if old is None:
@@ -82,6 +83,7 @@ def put_work(db: sqlite3.Connection, ask: Ask, now: float) -> None:
 
 
 def stop_if_unwanted(db: sqlite3.Connection, name: str, now: float) -> None:
+    """Cancel work that nobody wants any more; its attempt ends as withdrawn."""
     wanted = db.execute("SELECT 1 FROM requests WHERE id = ? AND withdrawn IS NULL", (name,)).fetchone()
     work = db.execute("SELECT state, attempt FROM work WHERE id = ?", (name,)).fetchone()
     if wanted or work["state"] in ENDED:
@@ -91,6 +93,7 @@ def stop_if_unwanted(db: sqlite3.Connection, name: str, now: float) -> None:
 
 
 def close(db: sqlite3.Connection, name: str, state: str, error: str | None) -> None:
+    """End work for good; unless it is done, what waits for it ends too."""
     db.execute("UPDATE work SET state = ?, error = ? WHERE id = ?", (state, error, name))
     if state != "done":  # what waits for it can never start
         reason = f"the trial {name[:8]} that it builds on {'failed' if state == 'failed' else 'was cancelled'}"
@@ -99,26 +102,31 @@ def close(db: sqlite3.Connection, name: str, state: str, error: str | None) -> N
 
 
 def requeue(db: sqlite3.Connection, name: str, also: str = "error = NULL") -> None:
+    """Queue again as the next attempt."""
     db.execute(f"UPDATE work SET state = 'queued', attempt = attempt + 1, {also} WHERE id = ?", (name,))
 
 
 def end_attempt(db: sqlite3.Connection, name: str, attempt: int, reason: str, now: float) -> None:
+    """Note when and why an attempt ended, once."""
     ended = "UPDATE attempts SET ended = ?, reason = ? WHERE id = ? AND attempt = ? AND ended IS NULL"
     db.execute(ended, (now, reason, name, attempt))
 
 
 def current(db: sqlite3.Connection, name: str, attempt: int) -> sqlite3.Row | None:
+    """The row of work whose running attempt this is, or None: the gate of every write by a worker."""
     running = "SELECT * FROM work WHERE id = ? AND attempt = ? AND state = 'running'"
     found: sqlite3.Row | None = db.execute(running, (name, attempt)).fetchone()
     return found
 
 
 def complete(db: sqlite3.Connection, key: str, test: bool) -> bool:
+    """Whether a full result is there, with its test reading where that is asked for."""
     found = db.execute("SELECT body FROM results WHERE key = ? AND preview = 0", (key,)).fetchone()
     return found is not None and not (test and json.loads(found["body"]).get("test") is None)
 
 
 def keep(db: sqlite3.Connection, dense_key: str, point: Point, now: float) -> None:
+    """Write a result once: a full one replaces a preview, and only a test reading is ever added to a full one."""
     key, result = point.result["key"], point.result
     old = db.execute("SELECT preview, body FROM results WHERE key = ?", (key,)).fetchone()
     if old is None or (old["preview"] and not point.preview):
@@ -146,6 +154,7 @@ def keep(db: sqlite3.Connection, dense_key: str, point: Point, now: float) -> No
 
 
 def next_change(db: sqlite3.Connection) -> int:
+    """The number of the next change of results or readings."""
     both = (
         "SELECT max(coalesce((SELECT max(changed) FROM results), 0), coalesce((SELECT max(changed) FROM readings), 0))"
     )
@@ -153,6 +162,7 @@ def next_change(db: sqlite3.Connection) -> int:
 
 
 def work_of(row: Mapping[str, Any]) -> Work:
+    """A row of the table work as a value."""
     return Work(
         row["id"], row["kind"], row["task"], json.loads(row["body"]), row["dense_key"], bool(row["test"]),
         row["state"], row["attempt"], row["error"], row["after"], row["created"],

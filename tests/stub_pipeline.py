@@ -1,7 +1,7 @@
-"""A pipeline that trains nothing: what ``STILLHOUSE_PIPELINE`` puts in the real one's place in tests of store and runner.
+"""A pipeline that trains nothing: ``STILLHOUSE_PIPELINE`` puts it in the real one's place in tests of store and runner.
 
-The seed chooses what happens (see FAULTS); ``STUB_SECONDS`` is how long a run lasts. Every call adds a line to ``ran.txt``
-in the home, so that a test can count how often something really ran.
+The seed chooses what goes wrong (see ``fault``); ``STUB_SECONDS`` is how long a run lasts. Every call adds a line to
+``ran.txt`` in the home, so that a test can count how often something really ran.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def run(
     """Sleep in steps, report like training, write an artifact."""
     note(home, f"run {recipe.key}")
     fault(recipe, home)
-    curve = []
+    curve: list[CurvePoint] = []
     for step in range(STEPS):
         with slot.working():
             time.sleep(seconds() / STEPS)
