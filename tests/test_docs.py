@@ -100,9 +100,9 @@ def test_every_choice_is_described(kind: str) -> None:
 
 
 def test_every_command_is_described() -> None:
-    from engine.cli_parser import parser
+    from engine.cli_parser import build
 
-    (commands,) = [a.choices for a in parser()._actions if isinstance(a.choices, dict)]
+    (commands,) = [a.choices for a in build()._actions if isinstance(a.choices, dict)]
     reference = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
     assert len(commands) >= 8
     for name, command in commands.items():
