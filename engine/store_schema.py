@@ -177,4 +177,5 @@ def _explain(path: Path, problem: sqlite3.Error) -> str:
 
 def _damaged(path: Path, problem: str) -> str:
     aside = os.fspath(path.with_name(path.name + ".damaged"))
-    return f"the store {path} is damaged ({problem}); move it away (mv '{path}' '{aside}') and start again"
+    told = " ".join(problem.split())
+    return f"the store {path} is damaged ({told}); move it away (mv '{path}' '{aside}') and start again"
