@@ -13,6 +13,7 @@ PY := $(VENV)/bin/python
 RUN_STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 DECLARED := pyproject.toml constraints.txt
+SCRIPTS = $(sort $(shell grep -l '__main__' benchmarks/*.py 2>/dev/null))
 
 # One compute thread a process: two warm one-thread workers beat one process with two threads (docs/architecture.md).
 export OMP_NUM_THREADS ?= 1
@@ -59,10 +60,10 @@ catalogue: install  ## write engine/catalogue.json from the plug-ins
 	@echo "engine/catalogue.json is written"
 
 bench: install-dev  ## speed: training loop, first page, sliders, kernels (docs/figures.md)
-	@for file in benchmarks/[a-z]*.py; do case $$file in benchmarks/evidence*) ;; *) echo "== $$file"; $(PY) $$file $(ARGS);; esac; done
+	@for file in $(filter-out benchmarks/evidence%,$(SCRIPTS)); do echo "== $$file"; $(PY) $$file $(ARGS); done
 
 evidence: install  ## does distillation help? five seeds, paired intervals (about an hour)
-	@for file in benchmarks/evidence*.py; do echo "== $$file"; $(PY) $$file $(ARGS); done
+	@for file in $(filter benchmarks/evidence%,$(SCRIPTS)); do echo "== $$file"; $(PY) $$file $(ARGS); done
 
 screenshots: install-dev  ## docs/images from the real app in a real browser
 	@$(PY) tools/screenshots.py $(ARGS)

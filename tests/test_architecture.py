@@ -23,7 +23,13 @@ LAYERS: dict[str, tuple[str, ...]] = {
         *("engine.registry", "engine.catalogue", "engine.recipe", "engine.result", "engine.model_spec"),
     ),
     "plain": (
-        *("engine.store", "engine.execution.base", "engine.execution.slot", "engine.preview"),
+        *(
+            "engine.store",
+            "engine.execution.base",
+            "engine.execution.slot",
+            "engine.execution.presence",
+            "engine.preview",
+        ),
         *("engine.tasks._fashion_mnist_files", "engine.search.pareto", "engine.figures"),
     ),
     "tensors": ("engine.weights", "engine.metrics", "engine.step", "engine.taps"),
@@ -32,7 +38,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         *("engine.artifact", "engine.measure"),
     ),
     "training": ("engine.training", "engine.prefix", "engine.teaching", "engine.student", "engine.pipeline"),
-    "running": ("engine.search", "engine.execution", "engine.runner"),
+    "running": ("engine.search", "engine.retiming", "engine.execution", "engine.runner"),
     "top": ("engine.api", "engine.cli", "engine.__main__"),
     "pages": ("pages", "app"),
     "scripts": ("benchmarks", "tools", "sample_data"),
