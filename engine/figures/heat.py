@@ -22,8 +22,8 @@ class Cell(NamedTuple):
     x: int
     y: int
     value: float
-    packed_bytes: int | None
     preview: bool
+    hover: str
 
 
 class HeatInfo(NamedTuple):
@@ -51,6 +51,7 @@ def heat_info(
     selected: tuple[float, int] | str | None = None,
     metric: str = "accuracy",
     direction: str = "maximize",
+    labels: Labels | None = None,
 ) -> HeatInfo:
     """The grid points of one dense student among ``rows`` (all grid points when ``dense_key`` is None).
 
@@ -62,8 +63,8 @@ def heat_info(
     placed: dict[tuple[int, int], Cell] = {}
     for row in sorted(chosen, key=lambda r: not r.get("preview")):
         x, y = sparsities.index(float(row["sparsity"])), bits.index(int(row["bits"]))
-        value, packed = float(row["quality"]), row.get("packed_bytes")
-        placed[x, y] = Cell(str(row["key"]), x, y, value, packed, bool(row.get("preview")))
+        hover = _hover(row, metric, labels_of(labels))
+        placed[x, y] = Cell(str(row["key"]), x, y, float(row["quality"]), bool(row.get("preview")), hover)
     cells = tuple(placed[place] for place in sorted(placed))
     values = [c.value for c in cells] or [0.0, 1.0]
     if direction == "maximize":
@@ -95,7 +96,7 @@ def heat_figure(
                      "tickfont": {"color": colours.muted}},
     }  # fmt: skip
     fits = (width - 130) / max(len(info.sparsities), 1) >= CELL_WIDTH_FOR_TEXT
-    return {"data": [heat, _markers(info, fits, words)], "layout": _layout(info, colours, words, height)}
+    return {"data": [heat, _markers(info, fits)], "layout": _layout(info, colours, words, height)}
 
 
 def alt_text(info: HeatInfo, labels: Labels | None = None) -> str:
@@ -138,7 +139,7 @@ def _find(cells: Sequence[Cell], sparsities: Sequence[float], bits: Sequence[int
     return next((i for i, c in enumerate(cells) if abs(sparsities[c.x] - near) < 1e-9 and bits[c.y] == width), None)
 
 
-def _markers(info: HeatInfo, fits: bool, words: Labels) -> dict[str, Any]:
+def _markers(info: HeatInfo, fits: bool) -> dict[str, Any]:
     """Invisible markers that carry keys, hover text and, where it fits, the number."""
     middle = (info.floor + info.ceiling) / 2
     dark_is_low = info.direction == "maximize"
@@ -147,18 +148,18 @@ def _markers(info: HeatInfo, fits: bool, words: Labels) -> dict[str, Any]:
         "type": "scatter", "mode": "markers+text" if fits else "markers", "showlegend": False,
         "x": [c.x for c in info.cells], "y": [c.y for c in info.cells], "customdata": [[c.key] for c in info.cells],
         "text": [_number(c.value, info.metric) for c in info.cells], "textposition": "middle center",
-        "textfont": {"color": ink, "size": 11}, "hovertext": [_hover(c, info, words) for c in info.cells],
+        "textfont": {"color": ink, "size": 11}, "hovertext": [c.hover for c in info.cells],
         "hovertemplate": "%{hovertext}<extra></extra>",
         "marker": {"symbol": "square", "size": 24, "opacity": 0},
         "selected": {"marker": {"opacity": 0}}, "unselected": {"marker": {"opacity": 0}, "textfont": {}},
     }  # fmt: skip
 
 
-def _hover(cell: Cell, info: HeatInfo, words: Labels) -> str:
-    packed = "?" if cell.packed_bytes is None else format_bytes(cell.packed_bytes)
-    return words["heat_cell_preview" if cell.preview else "heat_cell"].format(
-        sparsity=_percent(info.sparsities[cell.x]), bits=info.bits[cell.y], packed=packed,
-        value=quality_words(cell.value, info.metric), metric=words[f"metric_{info.metric}"],
+def _hover(row: Row, metric: str, words: Labels) -> str:
+    packed = "?" if row.get("packed_bytes") is None else format_bytes(row["packed_bytes"])
+    return words["heat_cell_preview" if row.get("preview") else "heat_cell"].format(
+        sparsity=_percent(float(row["sparsity"])), bits=int(row["bits"]), packed=packed,
+        value=quality_words(float(row["quality"]), metric), metric=words[f"metric_{metric}"],
     )  # fmt: skip
 
 
