@@ -31,8 +31,8 @@ def session(model: str | os.PathLike[str] | bytes, threads: int = 1, **options: 
         raise FileError(f"{where}: ONNX Runtime cannot load it ({str(problem).splitlines()[0][:200]})") from None
 
 
-def predict(model: onnxruntime.InferenceSession, inputs: NDArray[np.float32], batch: int = 256) -> NDArray[np.float32]:
-    """Logits [N, classes] for inputs [N, ...], ``batch`` examples a call."""
+def predict(model: onnxruntime.InferenceSession, inputs: NDArray[np.float32], batch: int = 64) -> NDArray[np.float32]:
+    """Logits [N, classes] for inputs [N, ...], ``batch`` examples a call: few enough for the processor's cache."""
     name = model.get_inputs()[0].name
     parts = [model.run(None, {name: inputs[i : i + batch]})[0] for i in range(0, len(inputs), batch)]
     if not parts:
