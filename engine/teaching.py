@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, load_file, save
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from engine import registry
+from engine import catalogue, registry
 from engine.errors import FileError
 from engine.files import atomic_write
 from engine.home import Home
@@ -28,11 +28,13 @@ def load_teacher(name: str) -> nn.Module:
     if spec.weights is None:
         raise FileError(f"the model {name} ships no weights, so it cannot teach")
     try:
-        model.load_state_dict(load_file(spec.weights), strict=True)
+        content = spec.weights.read_bytes()
+        _verify(name, content)
+        model.load_state_dict(load(content), strict=True)
     except (SafetensorError, RuntimeError, OSError, ValueError) as problem:
         raise FileError(
             f"{spec.weights.name} is damaged or not this teacher's ({_first_line(problem)}); "
-            "restore it from the repository or train it again"
+            "restore it from the repository, or train it again and run `make catalogue`"
         ) from None
     return model.eval()
 
@@ -62,6 +64,13 @@ def forward(model: nn.Module, inputs: Tensor, batch: int = 500) -> Tensor:
         logits = torch.cat([model(chunk) for chunk in torch.split(inputs, batch)])
     model.train(was_training)
     return logits
+
+
+def _verify(name: str, content: bytes) -> None:
+    """Weights whose hash is not the catalogue's would give results under a key that names other weights."""
+    expected = catalogue.current().row("models", name)["weights_sha256"]
+    if hashlib.sha256(content).hexdigest() != expected:
+        raise ValueError("its SHA-256 is not the catalogue's")
 
 
 def _key(task: Task, data: str, teacher: str | Recipe) -> str:
