@@ -1,0 +1,210 @@
+"""The command line's words: every command with its options. No torch; errors are one line with the nearest name."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from engine.errors import InputError, StillhouseError, unknown_name
+from engine.recipe import DATA, MAX_EPOCHS, MAX_SEED
+from engine.units import parse_bytes, parse_ms, parse_share
+
+KINDS = ("tasks", "models", "losses", "stages")
+COSTS = ("packed_bytes", "onnx_bytes", "latency_ms", "macs")
+PORT = 8501
+_INVALID_CHOICE = re.compile(r"invalid choice: '(.*?)' \(choose from")
+Commands = Any  # argparse keeps the class of its subparsers to itself
+
+
+class UsageError(StillhouseError):
+    """The command line does not read as a command; exit status 2."""
+
+    exit_code = 2
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse without its two-line errors and without abbreviations that later options could break."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("allow_abbrev", False)
+        super().__init__(*args, **kwargs)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing usage and leaving."""
+        choice = _INVALID_CHOICE.search(message)
+        if choice:
+            raise unknown_name("command", choice.group(1), _commands(self))
+        raise UsageError(f"{message}; `{self.prog} --help` lists what there is")
+
+    def option_names(self) -> list[str]:
+        """All long options of this parser."""
+        return [name for action in self._actions for name in action.option_strings if name.startswith("--")]
+
+
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Options of one call; raises :class:`StillhouseError` (never exits, but for ``--help`` and ``--version``)."""
+    parser = build()
+    options, unknown = parser.parse_known_args(argv)
+    if unknown:
+        _refuse(parser, options, unknown)
+    if not getattr(options, "command", None):
+        raise UsageError(f"a command is missing: {', '.join(_commands(parser))}; `stillhouse --help` explains them")
+    return options
+
+
+def build() -> Parser:
+    """The parser with all commands."""
+    parser = Parser(
+        prog="stillhouse", description="Distil, prune and quantize small models, and measure what it gives."
+    )
+    parser.add_argument("--version", action="version", version=f"stillhouse {_version()}")
+    _shared(parser, None)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
+    for add in (_list, _run, _results, _front, _recommend, _export, _app, _runner, _doctor, _catalogue):
+        add(commands)
+    return parser
+
+
+def whole(name: str, low: int, high: int) -> Callable[[str], int]:
+    """A reader of whole numbers from ``low`` to ``high`` for the option ``name``."""
+
+    def read(text: str) -> int:
+        sound = re.fullmatch(r"[+-]?[0-9]{1,12}", text.strip())
+        if not sound or not low <= int(text) <= high:
+            raise InputError(name, text, f"a whole number from {low} to {high}")
+        return int(text)
+
+    return read
+
+
+def one_of(name: str, words: Sequence[str]) -> Callable[[str], str]:
+    """A reader of one of ``words``."""
+
+    def read(text: str) -> str:
+        if text not in words:
+            raise unknown_name(name, text, words)
+        return text
+
+    return read
+
+
+def _shared(parser: Parser, default: Any = argparse.SUPPRESS, json: bool = False) -> None:
+    # SUPPRESS in the commands: an option given before the command must not be overwritten by a missing one after it
+    parser.add_argument("--home", metavar="DIR", default=default,
+                        help="where results are kept (STILLHOUSE_HOME; else your data folder)")  # fmt: skip
+    if json:
+        parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+
+
+def _command(commands: Commands, name: str, help: str, json: bool = True) -> Parser:
+    parser: Parser = commands.add_parser(name, help=help, description=help[:1].upper() + help[1:] + ".")
+    _shared(parser, json=json)
+    return parser
+
+
+def _list(commands: Commands) -> None:
+    parser = _command(commands, "list", "list tasks, models, losses and stages with their settings")
+    parser.add_argument("kind", nargs="?", type=one_of("list", KINDS), metavar="|".join(KINDS))
+
+
+def _run(commands: Commands) -> None:
+    parser = _command(commands, "run", "run one trial; what is not given is as in the task's default run")
+    parser.add_argument("recipe", nargs="?", metavar="RECIPE.json", help="a recipe file instead of options")
+    add = parser.add_argument
+    add("--task", metavar="NAME")
+    add("--teacher", metavar="NAME")
+    add("--student", metavar="NAME")
+    add("--loss", metavar="NAME:knob=value,...")
+    add("--epochs", type=whole("--epochs", 1, MAX_EPOCHS), metavar="N")
+    add("--stage", action="append", metavar="NAME:knob=value,...",
+        help="replaces the default stages; may be repeated; 'none' for no stages")  # fmt: skip
+    add("--finetune-epochs", type=whole("--finetune-epochs", 0, MAX_EPOCHS), metavar="N",
+        help="epochs of training after one-shot stages (0)")  # fmt: skip
+    add("--joint", action="store_true", help="all stages act in the training phase")
+    add("--labels", type=whole("--labels", 1, 10**9), metavar="N", help="labelled images; the others are unlabelled")
+    add("--data", type=one_of("--data", DATA), metavar="|".join(DATA))
+    add("--seed", type=whole("--seed", 0, MAX_SEED), metavar="N")
+    add("--no-recalibrate", action="store_true", help="do not append BatchNorm recalibration")
+    add("--no-baseline", action="store_true", help="do not run the dense student and the baseline beside it")
+    add("--test", action="store_true", help="also read the test set, once")
+
+
+def _table(commands: Commands, name: str, help: str) -> Parser:
+    parser = _command(commands, name, help)
+    parser.add_argument("--task", metavar="NAME", required=True)
+    return parser
+
+
+def _costs(parser: Parser) -> None:
+    parser.add_argument("--cost", type=one_of("--cost", COSTS), default=COSTS[0], metavar="|".join(COSTS))
+    parser.add_argument("--csv", action="store_true", help="print a table for a spreadsheet")
+
+
+def _results(commands: Commands) -> None:
+    _costs(_table(commands, "results", "list every measured point of a task, cheapest first"))
+
+
+def _front(commands: Commands) -> None:
+    _costs(_table(commands, "front", "list the Pareto front of a task: nothing is both better and cheaper"))
+
+
+def _recommend(commands: Commands) -> None:
+    parser = _table(commands, "recommend", "name the best measured point within a budget")
+    add = parser.add_argument
+    add("--max-bytes", type=lambda text: parse_bytes(text, "--max-bytes"), metavar="100kB", help="of the packed file")
+    add("--max-latency", type=lambda text: parse_ms(text, "--max-latency"), metavar="1ms", help="of one example")
+    add("--min-quality", type=lambda text: parse_share(text, "--min-quality"), metavar="0.88", help="on validation")
+
+
+def _export(commands: Commands) -> None:
+    parser = _command(commands, "export", "write a trial's files and how to run them into a folder")
+    parser.add_argument("trial", metavar="TRIAL", help="a key or its beginning")
+    parser.add_argument("folder", metavar="DIR")
+    parser.add_argument("--force", action="store_true", help="write into a folder that holds files already")
+
+
+def _app(commands: Commands) -> None:
+    parser = _command(commands, "app", "serve the pages and run trials", json=False)
+    parser.add_argument("--host", default="127.0.0.1", help="127.0.0.1 unless --allow-network is given too")
+    parser.add_argument("--port", type=whole("--port", 1, 65535), default=PORT, metavar="N")
+    parser.add_argument("--allow-network", action="store_true",
+                        help="serve other machines as well: whoever reaches the port can start trials")  # fmt: skip
+    parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
+
+
+def _runner(commands: Commands) -> None:
+    _command(commands, "runner", "run queued trials in the foreground", json=False)
+
+
+def _doctor(commands: Commands) -> None:
+    _command(commands, "doctor", "say what is installed, what this machine can do and where results are")
+
+
+def _catalogue(commands: Commands) -> None:
+    _command(commands, "catalogue", "write engine/catalogue.json from the plug-ins", json=False)
+
+
+def _commands(parser: argparse.ArgumentParser) -> list[str]:
+    actions = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+    return list(actions[0].choices) if actions else []
+
+
+def _refuse(parser: Parser, options: argparse.Namespace, unknown: Sequence[str]) -> NoReturn:
+    actions = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+    name = getattr(options, "command", None)
+    used = actions[0].choices[name] if name else parser
+    word = unknown[0].split("=")[0]
+    if not word.startswith("-"):
+        raise UsageError(f"{name or 'stillhouse'}: {unknown[0]!r} is one word too many; quote what belongs together")
+    raise unknown_name(f"{name or 'stillhouse'}: option", word, used.option_names())
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("stillhouse")
+    except PackageNotFoundError:
+        return "from an uninstalled folder"

@@ -1,0 +1,158 @@
+"""A recipe from the options of ``run``, or from a file. What is not given is as in the task's default run."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from engine import catalogue
+from engine.errors import FileError, InputError
+from engine.knobs import check_values
+from engine.recipe import ORDERS
+
+RECALIBRATE = "recalibrate"
+NONE = "none"
+RECIPE_OPTIONS = ("task", "teacher", "student", "loss", "epochs", "stage", "finetune_epochs", "joint", "labels", "data",
+                  "seed", "no_recalibrate")  # fmt: skip
+STRUCTURE = ("stage", "finetune_epochs", "joint", "no_recalibrate")
+MAX_FILE = 1_000_000
+Row = dict[str, Any]
+
+
+def recipe_of(options: argparse.Namespace) -> Row:
+    """The recipe as JSON; checked by ``engine.api.check``, not here."""
+    given = [name for name in RECIPE_OPTIONS if getattr(options, name) not in (None, False)]
+    if options.recipe is None:
+        if not options.task:
+            known = ", ".join(catalogue.current().names("tasks"))
+            raise InputError("run --task", None, f"a task ({known}), or a recipe file instead of options")
+        return assemble(options)
+    if given:
+        raise InputError(f"--{given[0].replace('_', '-')}", options.recipe, "options or a recipe file, not both; "
+                         "change the file, or leave it out")  # fmt: skip
+    return read_recipe(Path(options.recipe))
+
+
+def read_recipe(path: Path) -> Row:
+    """The JSON object in a file (at most 1 MB); raises :class:`FileError` or :class:`InputError` naming the place."""
+    try:
+        if path.stat().st_size > MAX_FILE:
+            raise InputError(str(path), f"{path.stat().st_size} bytes", "a recipe file of at most 1 MB")
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as problem:
+        raise InputError(
+            f"{path} line {problem.lineno} column {problem.colno}", problem.msg, "a recipe in JSON"
+        ) from None
+    except (UnicodeDecodeError, RecursionError):
+        raise InputError(str(path), "its content", "a recipe in JSON (UTF-8 text)") from None
+    except OSError as problem:
+        raise FileError(f"{path} cannot be read: {problem.strerror or problem}") from None
+    if not isinstance(value, dict):
+        raise InputError(str(path), value, 'a recipe: an object with "task", "student" and "phases"')
+    return value
+
+
+def assemble(options: argparse.Namespace) -> Row:
+    """The task's default run with the options in place of its values."""
+    default = copy.deepcopy(dict(catalogue.current().row("tasks", options.task, "--task")["default"]))
+    for name in ("student", "labels", "data", "seed"):
+        if getattr(options, name) is not None:
+            default[name] = getattr(options, name)
+    phases = default["phases"]
+    training = next((p for p in phases if p.get("epochs")), {"epochs": 1})
+    training |= _taught(options, training)
+    if options.epochs is not None:
+        training["epochs"] = options.epochs
+    if any(getattr(options, name) not in (None, False) for name in STRUCTURE):
+        default["phases"] = _arranged(options, training, phases)
+    return default
+
+
+def parse_part(kind: str, text: str, option: str) -> Row:
+    """``NAME:knob=value,knob=value`` as ``{"name": ..., knob: value}``; raises :class:`InputError`."""
+    name, _, settings = text.partition(":")
+    knobs = {k.name: k for k in catalogue.current().knobs(kind, name.strip(), option)}
+    part: Row = {"name": name.strip()}
+    for setting in filter(None, (s.strip() for s in settings.split(","))):
+        knob, equals, value = (s.strip() for s in setting.partition("="))
+        if not equals:
+            raise InputError(f"{option} {part['name']}", setting, "settings written as knob=value")
+        if knob in part:
+            raise InputError(f"{option} {part['name']}", knob, "each setting once")
+        if knob not in knobs:
+            check_values(tuple(knobs.values()), {knob: value}, f"{option} {part['name']}")
+        part[knob] = knobs[knob].parse(value, f"{option} {part['name']}.{knob}")
+    return part
+
+
+def _taught(options: argparse.Namespace, training: Mapping[str, Any]) -> Row:
+    """Loss and teachers of the training phase."""
+    usual = training.get("loss") or {"name": "cross_entropy"}
+    loss = usual
+    if options.loss is not None:
+        loss = parse_part("losses", options.loss, "--loss")
+        if isinstance(usual, Mapping) and usual["name"] == loss["name"]:
+            loss = {**usual, **loss}
+    names = [part["name"] for part in (loss if isinstance(loss, list) else [loss])]
+    if not any(catalogue.current().row("losses", name).get("needs_teacher") for name in names):
+        if options.teacher is not None:
+            raise InputError(
+                "--teacher", options.teacher, f"no teacher with the loss {names[0]}, which learns from labels"
+            )
+        return {"loss": loss, "teachers": []}
+    usual_teachers = training.get("teachers") or catalogue.current().teachers(options.task)[:1]
+    return {"loss": loss, "teachers": usual_teachers if options.teacher is None else [options.teacher]}
+
+
+def _arranged(options: argparse.Namespace, training: Row, phases: Sequence[Row]) -> list[Row]:
+    """The phases: training with the stages that act in it, then the others, then recalibration."""
+    stages = _stages(options, phases)
+    repairs = [s for s in stages if s["name"] == RECALIBRATE]
+    if not repairs and stages and not options.no_recalibrate:
+        repairs = [{"name": RECALIBRATE}]
+    others = [s for s in stages if s["name"] != RECALIBRATE]
+    inside, after = (others, []) if options.joint else _split(others)
+    repair_inside = options.joint and not options.finetune_epochs
+    first = {**training, "stages": [*inside, *(repairs if repair_inside else [])]}
+    last = [*after, *([] if repair_inside else repairs)]
+    epochs = options.finetune_epochs or 0
+    if not last and not epochs:
+        return [first]
+    second: Row = {"epochs": epochs, "stages": last}
+    if epochs:
+        second |= {"loss": training["loss"], "teachers": training["teachers"]}
+    return [first, second]
+
+
+def _stages(options: argparse.Namespace, phases: Sequence[Row]) -> list[Row]:
+    if options.stage is None:
+        usual = [s if isinstance(s, dict) else {"name": s} for p in phases for s in p.get("stages", ())]
+        return [s for s in usual if not (options.no_recalibrate and s["name"] == RECALIBRATE)]
+    words = [text for text in options.stage if text.strip() != NONE]
+    if len(words) < len(options.stage) and words:
+        raise InputError("--stage", NONE, "either none or stages, not both")
+    return [parse_part("stages", text, "--stage") for text in words]
+
+
+def _split(stages: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+    """Stages that join the training phase, and those that follow it.
+
+    Those that act while training join it, and so does what has to come before them in the order shapes, masks,
+    quantizers: after training it would come too late.
+    """
+    orders = [ORDERS.index(catalogue.current().row("stages", s["name"])["order"]) for s in stages]
+    acting = [order for stage, order in zip(stages, orders, strict=True) if _acts_in_training(stage)]
+    latest = max(acting, default=-1)
+    joins = [_acts_in_training(s) or order < latest for s, order in zip(stages, orders, strict=True)]
+    pairs = list(zip(stages, joins, strict=True))
+    return [s for s, inside in pairs if inside], [s for s, inside in pairs if not inside]
+
+
+def _acts_in_training(stage: Row) -> bool:
+    row = catalogue.current().row("stages", stage["name"])
+    usual = {knob["name"]: knob["default"] for knob in row["knobs"]}
+    return any(stage.get(name, usual.get(name)) in words for name, words in row.get("needs_epochs", {}).items())
