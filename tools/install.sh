@@ -17,8 +17,9 @@ find_python() {
     for name in "${PYTHON:-python3}" python3.14 python3.13 python3.12 python3.11; do
         if new_enough "$name"; then echo "$name"; return; fi
     done
-    stop "Python 3.11 or newer is needed and ${PYTHON:-python3} is $("${PYTHON:-python3}" --version 2>&1 || echo missing); \
-install it (Debian, Ubuntu: apt install python3 python3-venv; macOS: brew install python) or name one: make run PYTHON=/path/to/python3"
+    name=${PYTHON:-python3}
+    stop "Python 3.11 or newer is needed and $name is $("$name" --version 2>/dev/null || echo missing). Install it (Debian, \
+Ubuntu: apt install python3 python3-venv; macOS: brew install python) or name one: make run PYTHON=/path/to/python3"
 }
 
 make_venv() {
