@@ -55,9 +55,7 @@ types: install-dev  ## mypy, strict
 	@$(PY) -m mypy
 
 catalogue: install  ## write engine/catalogue.json from the plug-ins
-	@$(PY) -m engine.catalogue > engine/catalogue.json.new
-	@mv engine/catalogue.json.new engine/catalogue.json
-	@echo "engine/catalogue.json is written"
+	@$(PY) -m engine catalogue
 
 bench: install-dev  ## speed: training loop, first page, sliders, kernels (docs/figures.md)
 	@for file in $(filter-out benchmarks/evidence%,$(SCRIPTS)); do echo "== $$file"; $(PY) $$file $(ARGS); done

@@ -39,7 +39,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     ),
     "training": ("engine.training", "engine.prefix", "engine.teaching", "engine.student", "engine.pipeline"),
     "running": ("engine.search", "engine.retiming", "engine.execution", "engine.runner"),
-    "top": ("engine.api", "engine.cli", "engine.__main__"),
+    "top": ("engine.api", "engine.cli", "engine.__main__", "engine.doctor", "engine.export"),
     "pages": ("pages", "app"),
     "scripts": ("benchmarks", "tools", "sample_data"),
 }

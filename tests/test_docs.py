@@ -112,6 +112,24 @@ def test_every_command_is_described() -> None:
         assert not missing, f"docs/command-line.md does not mention {missing} of {name}"
 
 
+def shown_commands() -> list[str]:
+    lines = [line.strip() for page in PAGES for line in page.read_text(encoding="utf-8").splitlines()]
+    return [line.partition(" # ")[0].strip() for line in lines if line.startswith("stillhouse ")]
+
+
+@pytest.mark.parametrize("line", dict.fromkeys(shown_commands()))
+def test_every_command_that_is_shown_can_be_typed(line: str) -> None:
+    import shlex
+
+    from engine.cli_parser import parse
+    from engine.cli_recipe import assemble
+    from engine.recipe import Recipe
+
+    options = parse(shlex.split(line)[1:])
+    if options.command == "run" and options.recipe is None:
+        assert Recipe.from_json(assemble(options)).task == "fashion_mnist"
+
+
 def test_every_target_of_the_makefile_is_described() -> None:
     words = (ROOT / "README.md").read_text(encoding="utf-8") + (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     targets = re.findall(r"^([a-z]+):.*##", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
