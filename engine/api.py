@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engine import api_export, api_home, api_rows, api_status, metrics, preview, store_read
+from engine import api_home, api_rows, api_status, metrics, preview, store_read
 from engine import catalogue as catalogues
 from engine.api_rows import Row
 from engine.errors import FileError, NotFoundError
 from engine.execution import presence
 from engine.execution.base import unpack_predictions
+from engine.export import write
 from engine.home import Home
 from engine.recipe import Recipe
 from engine.store import ENDED, Ask
@@ -213,8 +214,8 @@ def soft_targets(task: str) -> Any:
 
 
 def export(home: Home, key: str, folder: Path) -> list[Path]:
-    """Write a trial's ONNX, packed file, decoder, recipe, result and README into ``folder``; the files written."""
-    return api_export.export(home, result(home, key), Path(folder))
+    """Write a trial's files, decoder, recipe, result and README into the new or empty ``folder``; the files written."""
+    return write(result(home, key), Path(folder))
 
 
 def _ask(recipe: Recipe, priority: int, test: bool = False) -> Ask:

@@ -50,7 +50,8 @@ class Progress:
 
     def __init__(self, out: TextIO, key: str) -> None:
         self._out, self._key, self._terminal = out, key, out.isatty()
-        self._drawn, self._said, self._width = 0.0, "", 0
+        self._drawn, self._width = 0.0, 0
+        self._said: dict[str, tuple[Any, ...]] = {}
 
     def __call__(self, status: Mapping[str, Any]) -> None:
         """Take one status of ``engine.api.wait``."""
@@ -60,10 +61,10 @@ class Progress:
             self._out.write("\r" + text.ljust(self._width))
             self._width, self._drawn = len(text), time.monotonic()
             self._out.flush()
-        epoch = str((status["key"], status["state"], (status.get("progress") or {}).get("epoch")))
-        if not self._terminal and epoch != self._said:
+        now = (status["state"], (status.get("progress") or {}).get("epoch"))
+        if not self._terminal and self._said.get(status["key"]) != now:
             self.say(text)
-            self._said = epoch
+            self._said[status["key"]] = now
 
     def say(self, text: str) -> None:
         """A line of its own."""
@@ -197,7 +198,7 @@ def _speed(known: Facts, words: Any) -> str:
     if known.speed in ("level", "unknown") or known.speed_factor is None:
         return "as fast as the dense student" if known.speed == "level" else ""
     because = f" because {cause_words(known.cause, words)}" if known.slower_here else ""
-    return f"{known.speed_factor:.2g}x {known.speed} here{because}"
+    return f"{known.speed_factor:.2f}x {known.speed} here{because}"
 
 
 def _one_line(text: str) -> str:
