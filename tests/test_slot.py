@@ -97,8 +97,8 @@ def test_quiet_from_inside_working_does_not_wait_for_itself(pair: tuple[Slot, Sl
         with slot.working():
             watch.enter("working", 1)
             for _ in range(5):
+                watch.enter("working", -1)  # before anything that may let another one in
                 slot.breathe()
-                watch.enter("working", -1)
                 with slot.quiet(), slot.quiet(), slot.working():
                     watch.enter("quiet", 1)
                     slot.breathe()
