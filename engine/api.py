@@ -30,8 +30,9 @@ LOCAL = "local"
 OVERHEAD_SECONDS = 4.0  # export and measurement, beside the epochs
 FULL_DATA_FACTOR = 2.75  # 55,000 training images instead of 20,000
 POLL_SECONDS, RUNNER_CHECK_SECONDS = 0.05, 1.0
+GRID_POINTS = 72  # of engine.search.grid, which cannot be imported here: it needs torch
+GRID_PARTS = 2  # jobs that share the points of a grid, so that two workers measure it
 OWN, DENSE, GRID, BASELINE = range(4)  # the order in which one user's work runs
-hold_open = presence.hold_open
 status = api_status.status
 
 
@@ -69,7 +70,8 @@ def estimate(home: Home, recipe_json: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def ensure_runner(home: Home) -> None:
-    """Start the home's runner when none lives (microseconds when one does)."""
+    """Start the home's runner when none lives (microseconds when one does) and keep it while this process lives."""
+    presence.hold_open(home)
     presence.start_runner(home)
 
 
@@ -85,9 +87,8 @@ def submit(home: Home, recipe_json: Mapping[str, Any], who: str = LOCAL, compani
     store = api_home.store_of(home)
     asks = [_ask(recipe, OWN, test)]
     if companions:
-        body = {"dense": dense.to_json()}
         asks += [_ask(dense, DENSE), _ask(baseline, BASELINE)]
-        asks += [Ask(f"grid:{dense.key}", "grid", recipe.task, body, dense.key, GRID, after=dense.key)]
+        asks += [_ask_grid(dense, part) for part in range(GRID_PARTS)]
     stored = store_read.result(store, recipe.key)
     known = stored is not None and not stored.preview and not (test and stored.body.get("test") is None)
     store.submit(asks, who, recipe.key)
@@ -189,15 +190,23 @@ def paired(home: Home, a: str, b: str) -> dict[str, float]:
     return {"difference": value, "low": low, "high": high}
 
 
+def grid_jobs(dense_key: str) -> list[str]:
+    """The ids of the jobs that measure a dense student's grid, for :func:`status` and :func:`wait`."""
+    return [f"grid:{dense_key}" + (f":{part}" if part else "") for part in range(GRID_PARTS)]
+
+
 def grid_status(home: Home, dense_key: str) -> dict[str, Any]:
-    """How far a dense student's grid is: ``done`` points measured in full, ``preview`` points on 1,000 images only."""
+    """How far a dense student's grid is: ``done`` points measured in full, ``preview`` points on 1,000 images only.
+
+    ``state`` is one of queued, running, done, failed, cancelled, or none when nobody has asked for the grid.
+    """
     store = api_home.store_of(home)
-    job = store_read.work(store, f"grid:{dense_key}")
+    jobs = [job for job in (store_read.work(store, name) for name in grid_jobs(dense_key)) if job]
     full, preview = store_read.grid_counts(store, dense_key)
-    progress = store_read.progress(store, job.id, job.attempt) if job else {}
-    total = max(int(progress.get("steps") or 0), full + preview)
-    state = job.state if job else ("done" if full else "none")
-    return {"state": state, "done": full, "total": total, "preview": preview, "error": job.error if job else None}
+    state = _overall({job.state for job in jobs})
+    total = full if state == "done" else max(GRID_POINTS, full + preview)
+    error = next((job.error for job in jobs if job.error), None)
+    return {"state": state, "done": full, "total": total, "preview": preview, "error": error}
 
 
 def retime(home: Home, task: str, who: str = LOCAL) -> str:
@@ -221,6 +230,17 @@ def export(home: Home, key: str, folder: Path) -> list[Path]:
 def _ask(recipe: Recipe, priority: int, test: bool = False) -> Ask:
     dense = recipe.dense().key
     return Ask(recipe.key, "trial", recipe.task, recipe.to_json(), dense, priority, test=test)
+
+
+def _ask_grid(dense: Recipe, part: int) -> Ask:
+    body = {"dense": dense.to_json(), "part": part, "parts": GRID_PARTS}
+    return Ask(grid_jobs(dense.key)[part], "grid", dense.task, body, dense.key, GRID, after=dense.key)
+
+
+def _overall(states: set[str]) -> str:
+    if "running" in states or {"queued", "done"} <= states:
+        return "running"
+    return next((s for s in ("queued", "failed", "cancelled", "done") if s in states), "none")
 
 
 def _companions(home: Home, recipe_json: Mapping[str, Any]) -> dict[str, Row | None]:

@@ -51,10 +51,10 @@ def run(
 
 
 def grid(dense: Recipe, home: Home, report: Callable[[dict[str, Any]], None], slot: Slot,
-         on_points: Callable[[list[Outcome]], None]) -> None:  # fmt: skip
+         on_points: Callable[[list[Outcome]], None], part: int = 0, parts: int = 1) -> None:  # fmt: skip
     """A preview of every point, then every point."""
-    note(home, f"grid {dense.key}")
-    recipes = [dense.with_one_shot(s, b) for s in SPARSITIES for b in BITS]
+    note(home, f"grid {dense.key}" + (f":{part}" if part else ""))
+    recipes = [dense.with_one_shot(s, b) for s in SPARSITIES for b in BITS][part::parts]
     report({"steps": len(recipes), "step": 0})
     for preview in (True, False):
         for recipe in recipes:

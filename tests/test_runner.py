@@ -40,9 +40,9 @@ __all__ = ["stub_home"]
 def test_a_run_with_its_companions_and_grid(stub_home: Home) -> None:
     seen: list[dict[str, Any]] = []
     asked = api.submit(stub_home, recipe())
-    names = [asked["key"], asked["dense"], asked["baseline"], f"grid:{asked['dense']}"]
+    names = [asked["key"], asked["dense"], asked["baseline"], *api.grid_jobs(asked["dense"])]
     last = api.wait(stub_home, names, seen.append)
-    assert [last[n]["state"] for n in names] == ["done"] * 4, last
+    assert [last[n]["state"] for n in names] == ["done"] * 5, last
     assert set(ran(stub_home).values()) == {1}
     fractions = [s["progress"]["fraction"] for s in seen if s["key"] == asked["key"] and "fraction" in s["progress"]]
     assert fractions == sorted(fractions)
@@ -123,7 +123,7 @@ def test_a_second_runner_ends_with_a_clear_line(stub_home: Home) -> None:
 
 
 def test_the_runner_ends_when_idle_but_not_while_an_app_is_open(stub_home: Home) -> None:
-    holder = "import sys, engine.api as a, engine.home as h; a.hold_open(h.Home.locate(sys.argv[1])); input()"
+    holder = "import sys, engine.execution.presence as a, engine.home as h; a.hold_open(h.Home.locate(sys.argv[1])); input()"
     app = subprocess.Popen([sys.executable, "-c", holder, str(stub_home.root)], stdin=subprocess.PIPE)
     until(lambda: presence.app_is_open(stub_home))
     presence.start_runner(stub_home, "--idle", "0.3")

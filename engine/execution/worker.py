@@ -26,7 +26,7 @@ from engine.home import Home
 from engine.recipe import Recipe
 from engine.store import Point, Store, Work
 
-ENTRIES = {"run": "engine.pipeline:run", "grid": "engine.search.grid:run", "retime": "engine.pipeline:retime"}
+ENTRIES = {"run": "engine.pipeline:run", "grid": "engine.search.grid:run", "retime": "engine.retiming:retime"}
 MEMORY_SHARE = 0.9  # of the machine's memory: a runaway worker fails with a reason instead of being killed at random
 
 
@@ -95,7 +95,8 @@ def _do(work: Work, home: Home, store: Store, reporter: Reporter, slot: Slot) ->
         outcome = entry("run")(Recipe.from_json(work.body), home, reporter, slot, work.test)
         return {"point": point_of(outcome)}
     if work.kind == "grid":
-        entry("grid")(Recipe.from_json(work.body["dense"]), home, reporter, slot, _keeper(store, work))
+        dense, share = Recipe.from_json(work.body["dense"]), (work.body["part"], work.body["parts"])
+        entry("grid")(dense, home, reporter, slot, _keeper(store, work), *share)
         return {}
     return {"readings": _readings(entry("retime")(work.task, home, reporter, slot))}
 

@@ -108,16 +108,16 @@ def test_a_killed_worker_harms_no_other(stub_home: Home, monkeypatch: pytest.Mon
 def test_a_killed_grid_goes_on_and_keeps_its_points(stub_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     stub_environment(monkeypatch, seconds=0.2)
     asked = api.submit(stub_home, recipe())
-    name = f"grid:{asked['dense']}"
+    names = api.grid_jobs(asked["dense"])
     api.ensure_runner(stub_home)
     until(lambda: sum(read.grid_counts(store_of(stub_home), asked["dense"])) >= 2)
-    pid = worker_or_none(stub_home, name)
+    pid = worker_or_none(stub_home, names[0])
     if pid:
         psutil.Process(pid).kill()
     else:
         found = runner_or_none(stub_home)
         assert found is not None
-    api.wait(stub_home, [name])
+    api.wait(stub_home, names)
     status = api.grid_status(stub_home, asked["dense"])
     assert (status["state"], status["preview"], status["done"]) == ("done", 0, status["total"])
     assert len(api.rows(stub_home, "fashion_mnist", ("grid",))) == status["total"]
