@@ -7,6 +7,7 @@ import contextlib
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ def export(options: argparse.Namespace, home: Home) -> int:
     key = api.resolve(home, options.trial)
     exporting.check_folder(folder, options.force)
     run = api.result(home, key)
+    run = {**run, "created": _created(home, run)}
     if run["quality"] is not None and exporting.missing(run):
         sys.stderr.write(
             f"{run['origin']} result {key[:SHOWN_KEY]} has no files here: running it as an ordinary trial\n"
@@ -38,6 +40,13 @@ def export(options: argparse.Namespace, home: Home) -> int:
     else:
         sys.stdout.write("\n".join(str(path) for path in written) + "\n")
     return 0
+
+
+def _created(home: Home, run: Run) -> str | None:
+    """The day of the measurement, as the table of results knows it."""
+    rows = api.rows(home, run["recipe"]["task"])
+    created = next((row["created"] for row in rows if row["key"] == run["key"]), None)
+    return f"{datetime.fromtimestamp(created, UTC):%Y-%m-%d}" if isinstance(created, int | float) else created
 
 
 @contextlib.contextmanager
@@ -81,5 +90,5 @@ def _same_numbers(stored: Run, again: Run) -> Run:
     for name in ("onnx_bytes", "packed_bytes"):
         if stored["cost"][name] != again["cost"][name]:
             sys.stderr.write(f"note: {name} is {again['cost'][name]} now and was {stored['cost'][name]}\n")
-            return again
+            return {**again, "created": stored["created"]}
     return {**stored, "artifact": again["artifact"]}

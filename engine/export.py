@@ -117,5 +117,5 @@ def _latency(latency: Run | None) -> str:
 def _measured(run: Run) -> str:
     environment = run.get("environment") or {}
     machine = environment.get("machine") or environment.get("processor") or "an unnamed machine"
-    day = environment.get("date") or environment.get("created")
+    day = run.get("created") or environment.get("date")
     return f"on {machine}" + (f", {day}" if day else "")

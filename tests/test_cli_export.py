@@ -42,6 +42,7 @@ def finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: Any) -> dict
            "test": None, "cost": cost, "artifact": files, "environment": {"machine": "A chip, 2 cores"}}  # fmt: skip
     monkeypatch.setattr(api, "resolve", lambda _home, prefix: run["key"])
     monkeypatch.setattr(api, "result", lambda _home, _key: run)
+    monkeypatch.setattr(api, "rows", lambda _home, _task: [{"key": run["key"], "created": 1_790_000_000.0}])
     return run
 
 
@@ -66,7 +67,7 @@ class TestExport:
         assert cli.main(["export", "aaaa", str(tmp_path / "out")]) == 0
         text = (tmp_path / "out" / "README.md").read_text()
         for part in ("minus 0.286, divided by 0.353", "float32 [batch, 1 x 28 x 28]", "9. Ankle boot",
-                     "A chip, 2 cores", "0.9000 (95 % interval 0.8900 to 0.9100)",
+                     "on A chip, 2 cores, 2026-09-21", "0.9000 (95 % interval 0.8900 to 0.9100)",
                      "python decoder.py model.packed rebuilt.onnx", "simulated: no kernel ran"):  # fmt: skip
             assert part in text
         assert str(tmp_path) not in text + (tmp_path / "out" / "result.json").read_text()
