@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,7 @@ from engine.home import Home
 from engine.store import Store
 
 _lock = threading.RLock()
-_stores: dict[Path, tuple[int, Store]] = {}
-_tables: dict[tuple[Path, int, str], Table] = {}
+_homes: dict[Path, _Opened] = {}
 
 
 class Table:
@@ -34,41 +34,50 @@ class Table:
             for found in store_read.results_since(self._store, self._task, self._seen):
                 row = api_rows.row_of(found.body, found.dense_key, found.created)
                 self._measured[found.key] = row
-            shipped = [
-                self._timed_again(r) for r in api_rows.shipped_rows(self._task) if r["key"] not in self._measured
-            ]
-            self._all = [*shipped, *self._measured.values()]
+            again = store_read.readings(self._store, self._task)
+            shipped = (r for r in api_rows.shipped_rows(self._task) if r["key"] not in self._measured)
+            self._all = [*(_timed_again(r, again.get(r["key"])) for r in shipped), *self._measured.values()]
             self._seen, self._stamp = latest, stamp
         return self._all
 
-    def _timed_again(self, row: Row) -> Row:
-        found: Mapping[str, Any] | None = store_read.readings(self._store, self._task).get(row["key"])
-        if found is None:
-            return row
-        again = api_rows.latency_fields(found.get("latency"), found.get("latency_batch32"))
-        return row | again | {"machine": found.get("machine", "this machine"), "created": found["created"]}
+
+@dataclass
+class _Opened:
+    """A home's store as it was opened: the number of its file, and its tables by task."""
+
+    number: int
+    store: Store
+    tables: dict[str, Table] = field(default_factory=dict)
 
 
 def store_of(home: Home) -> Store:
     """The process's one connection to a home's store; made anew when the file was replaced."""
-    with _lock:
-        number = home.store.stat().st_ino if home.store.exists() else 0
-        known = _stores.get(home.root)
-        if known and known[0] == number:
-            return known[1]
-        if known:
-            known[1].close()
-        home.root.mkdir(parents=True, exist_ok=True)
-        store = Store(home.store)
-        _stores[home.root] = (home.store.stat().st_ino, store)
-        return store
+    return _opened(home).store
 
 
 def table_of(home: Home, task: str) -> list[Row]:
     """The rows of one task in this home."""
     with _lock:
-        store = store_of(home)
-        name = (home.root, id(store), task)
-        if name not in _tables:
-            _tables[name] = Table(store, task)
-        return _tables[name].refresh()
+        opened = _opened(home)
+        if task not in opened.tables:
+            opened.tables[task] = Table(opened.store, task)
+        return opened.tables[task].refresh()
+
+
+def _opened(home: Home) -> _Opened:
+    with _lock:
+        number = home.store.stat().st_ino if home.store.exists() else 0
+        known = _homes.get(home.root)
+        if known is None or known.number != number:
+            # a store that is replaced is left to those who still read it
+            home.root.mkdir(parents=True, exist_ok=True)
+            store = Store(home.store)
+            known = _homes[home.root] = _Opened(home.store.stat().st_ino, store)
+        return known
+
+
+def _timed_again(row: Row, found: Mapping[str, Any] | None) -> Row:
+    if found is None:
+        return row
+    fields = api_rows.latency_fields(found.get("latency"), found.get("latency_batch32"))
+    return row | fields | {"machine": found.get("machine", "this machine"), "created": found["created"]}
