@@ -136,11 +136,13 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--quick", action="store_true", help="two short rounds: a smoke test")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--rounds", type=int, help="interleaved rounds (7, with --quick 2)")
-    parser.add_argument("--images", type=int, help="images a round (3200, with --quick 640)")
+    parser.add_argument("--rounds", type=int, help="interleaved rounds (13, with --quick 2)")
+    parser.add_argument("--images", type=int, help="images a round (2560, with --quick 640)")
     parser.add_argument("--least", type=float, help="fail below this ratio (5, with --quick 0)")
     options = parser.parse_args()
-    usual = {"rounds": 2, "images": 640, "least": 0.0} if options.quick else {"rounds": 7, "images": 3200, "least": 5.0}
+    usual = (
+        {"rounds": 2, "images": 640, "least": 0.0} if options.quick else {"rounds": 13, "images": 2560, "least": 5.0}
+    )
     for name, value in usual.items():
         if getattr(options, name) is None:
             setattr(options, name, value)

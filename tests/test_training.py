@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import subprocess
 import sys
@@ -18,43 +17,15 @@ from torch.nn.utils import parametrize
 
 from engine import training
 from engine.errors import CancelledError, InputError, TrialFailedError
-from engine.losses._base import LossContext, Objective
+from engine.losses._base import LossContext
 from engine.losses.cross_entropy import CrossEntropy, CrossEntropyObjective
-from engine.losses.kd import KD
 from engine.recipe import Part
 from engine.stages._base import Stage
-from engine.step import NO_LABEL, Batch, Step
+from engine.step import Step
 from engine.tasks._base import Split
 from engine.training import StepReport, build_objective, build_optimizer
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-def kd() -> Objective:
-    return KD(4.0, 0.9).build(LossContext())
-
-
-def weights_hash(model: nn.Module) -> str:
-    """Of all weights and buffers."""
-    joined = b"".join(t.detach().contiguous().numpy().tobytes() for t in model.state_dict().values())
-    return hashlib.sha256(joined).hexdigest()
-
-
-class Curious(CrossEntropyObjective):
-    """Asks for the student three times, keeps the steps, and has a parameter and a tap of its own."""
-
-    student_taps = ("last_feature",)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.ones(()))
-        self.batches: list[Batch] = []
-
-    def loss(self, step: Step) -> Tensor:
-        self.batches.append(step.batch)
-        first, second = step.student(), step.student(step.batch.inputs)
-        assert first is second
-        return super().loss(step) + 0.01 * self.scale**2 * step.student().taps["last_feature"].square().mean()
 
 
 class Recorder(Stage):
@@ -90,7 +61,7 @@ class Halved(nn.Module):
 
 def test_learns() -> None:
     model, data = tiny.net(), tiny.split()
-    tiny.train(model, kd(), data, plan=tiny.plan(8))
+    tiny.train(model, tiny.kd(), data, plan=tiny.plan(8))
     right = (model.eval()(data.inputs).argmax(1) == data.labels).float().mean()
     assert right > 0.9
 
@@ -99,7 +70,7 @@ def test_curve_and_reports() -> None:
     reports: list[StepReport] = []
     qualities: Iterator[float] = iter((0.5, 0.25, 0.75))
     more: dict[str, Any] = {"on_step": reports.append, "evaluate": lambda _m: next(qualities)}
-    curve = tiny.train(tiny.net(), kd(), plan=tiny.plan(3, phase=2), **more)
+    curve = tiny.train(tiny.net(), tiny.kd(), plan=tiny.plan(3, phase=2), **more)
     assert [(p.epoch, p.quality, p.phase) for p in curve] == [(1, 0.5, 2), (2, 0.25, 2), (3, 0.75, 2)]
     assert [r.step for r in reports] == list(range(1, 19))
     assert [r.epoch for r in reports] == [1] * 6 + [2] * 6 + [3] * 6
@@ -115,7 +86,7 @@ def test_the_loss_is_read_a_few_times_a_second_only(monkeypatch: pytest.MonkeyPa
         losses.append(report.loss)
         now[0] += 0.07
 
-    tiny.train(tiny.net(), kd(), on_step=on_step)
+    tiny.train(tiny.net(), tiny.kd(), on_step=on_step)
     assert all(math.isfinite(loss) for loss in losses)
     assert len(losses) == 12
     assert len(set(losses)) == 4  # at 0, 0.21, 0.42, 0.63 s
@@ -123,76 +94,27 @@ def test_the_loss_is_read_a_few_times_a_second_only(monkeypatch: pytest.MonkeyPa
 
 def test_evaluating_changes_nothing() -> None:
     quiet, watched = tiny.net(), tiny.net()
-    tiny.train(quiet, kd())
-    tiny.train(watched, kd(), evaluate=lambda model: model.eval()(tiny.split().inputs).sum().item())
+    tiny.train(quiet, tiny.kd())
+    tiny.train(watched, tiny.kd(), evaluate=lambda model: model.eval()(tiny.split().inputs).sum().item())
     assert tiny.same(quiet, watched)
 
 
 def test_batchnorm_moves_once_a_step() -> None:
-    model, objective = tiny.net(), Curious()
-    objective.student_paths = {"last_feature": "4"}
+    model, objective = tiny.net(), tiny.Curious()
     tiny.train(model, objective)
     assert model.state_dict()["1.num_batches_tracked"] == 12
 
 
 def test_an_objectives_own_parameters_are_trained_and_its_hooks_removed() -> None:
-    model, objective = tiny.net(), Curious()
-    objective.student_paths = {"last_feature": "4"}
+    model, objective = tiny.net(), tiny.Curious()
     tiny.train(model, objective)
     assert objective.scale.item() != 1.0
     assert not any(module._forward_hooks for module in model.modules())
 
 
-def test_each_epoch_shows_every_image_once_in_batches_of_nearly_equal_size() -> None:
-    objective = Curious()
-    objective.student_paths = {"last_feature": "4"}
-    tiny.train(tiny.net(), objective, tiny.split(97), plan=tiny.plan(2))
-    first, second = objective.batches[:7], objective.batches[7:]
-    assert {len(b.index) for b in first} == {13, 14}
-    for epoch in (first, second):
-        assert torch.equal(torch.cat([b.index for b in epoch]).sort().values, torch.arange(97))
-    assert not torch.equal(first[0].index, second[0].index)
-
-
-def test_batches_hold_the_rows_they_say_in_channels_last() -> None:
-    objective, data = Curious(), Split(torch.randn(32, 3, 6, 6), torch.arange(32) % 4)
-    data_rows = training._Data(data, torch.arange(0, 32, 2), torch.device("cpu"), True)
-    for batch in data_rows.batches(3, torch.Generator().manual_seed(0)):
-        assert torch.equal(batch.inputs, data.inputs[batch.index])
-        assert batch.inputs.is_contiguous(memory_format=torch.channels_last)
-        assert torch.equal(batch.labelled, batch.index % 2 == 0)
-        assert torch.equal(batch.labels, data.labels[batch.index].where(batch.labelled, NO_LABEL))
-    assert objective.batches == []
-
-
-def test_few_labels_take_as_many_steps_as_all() -> None:
-    few = torch.tensor([0, 1, 2, 3, 9])
-    for objective in (Curious(), kd()):
-        if isinstance(objective, Curious):
-            objective.student_paths = {"last_feature": "4"}
-        model, seen = tiny.net(), []
-        tiny.train(model, objective, labelled=few, on_step=seen.append)
-        assert len(seen) == 12
-        assert model.state_dict()["1.num_batches_tracked"] == 12
-        if isinstance(objective, Curious):
-            rows = torch.cat([b.index for b in objective.batches])
-            assert set(rows.tolist()) == set(few.tolist())
-            assert len(rows) == 2 * 96
-            counts = rows[:96].bincount(minlength=10)[few]
-            assert counts.max() - counts.min() <= 1
-
-
-def test_with_all_labels_both_kinds_of_loss_see_the_same_batches() -> None:
-    orders = []
-    for uses_unlabelled in (True, False):
-        rows = training._Data(tiny.split(), torch.arange(96), torch.device("cpu"), uses_unlabelled)
-        orders.append([b.index for b in rows.batches(6, torch.Generator().manual_seed(3))])
-    assert all(torch.equal(a, b) for a, b in zip(*orders, strict=True))
-
-
 def test_hooks_in_order() -> None:
     log: list[str] = []
-    curve = tiny.train(tiny.net(), kd(), stages=[Recorder(log)], plan=tiny.plan(1))
+    curve = tiny.train(tiny.net(), tiny.kd(), stages=[Recorder(log)], plan=tiny.plan(1))
     assert log[:3] == ["penalty", "before:0:True", "after:True"]
     assert len(log) == 18
     assert log[-2] == "before:5:True"
@@ -204,7 +126,7 @@ def test_a_weight_constraint_is_trained_and_evaluated_once_a_step() -> None:
     parametrize.register_parametrization(model[0], "weight", halved)
     before = model[0].parametrizations.weight.original.detach().clone()
     halved.calls = 0
-    tiny.train(model, kd())
+    tiny.train(model, tiny.kd())
     assert halved.calls == 12
     assert not torch.equal(model[0].parametrizations.weight.original, before)
 
@@ -213,31 +135,31 @@ def test_same_seed_same_weights_in_another_process() -> None:
     code = (
         "import sys; sys.path[:0] = ['tests']\n"
         "import torch; torch.set_num_threads(1)\n"
-        "import tiny_training as tiny, test_training as here\n"
-        "model = tiny.net(); tiny.train(model, here.kd()); print(here.weights_hash(model))\n"
+        "import tiny_training as tiny\n"
+        "model = tiny.net(); tiny.train(model, tiny.kd()); print(tiny.weights_hash(model))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     model = tiny.net()
-    tiny.train(model, kd())
-    assert done.stdout.strip() == weights_hash(model)
+    tiny.train(model, tiny.kd())
+    assert done.stdout.strip() == tiny.weights_hash(model)
 
 
 @pytest.mark.parametrize("changed", [tiny.plan(seed=1), tiny.plan(phase=1)])
 def test_seed_and_phase_change_the_weights(changed: training.FitPlan) -> None:
     usual, other = tiny.net(), tiny.net()
-    tiny.train(usual, kd())
-    tiny.train(other, kd(), plan=changed)
+    tiny.train(usual, tiny.kd())
+    tiny.train(other, tiny.kd(), plan=changed)
     assert not tiny.same(usual, other)
 
 
 def test_global_generator_neither_matters_nor_moves() -> None:
     first, second = tiny.net(), tiny.net()
     torch.manual_seed(11)
-    tiny.train(first, kd())
+    tiny.train(first, tiny.kd())
     after = torch.rand(1)
     torch.manual_seed(11)
     assert torch.equal(after, torch.rand(1))
-    tiny.train(second, kd())  # dropout drew from the loop's own seed
+    tiny.train(second, tiny.kd())  # dropout drew from the loop's own seed
     assert tiny.same(first, second)
 
 
@@ -251,7 +173,7 @@ def test_an_error_in_on_step_stops_at_once() -> None:
             raise CancelledError("withdrawn")
 
     with pytest.raises(CancelledError):
-        tiny.train(model, kd(), on_step=on_step)
+        tiny.train(model, tiny.kd(), on_step=on_step)
     assert steps == [1, 2, 3]
     assert model.state_dict()["1.num_batches_tracked"] == 3
 
@@ -305,9 +227,9 @@ def test_unknown_losses_and_taps_are_named(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_live_teacher_is_frozen() -> None:
     teacher = tiny.net(9)
-    before = weights_hash(teacher)
-    tiny.train(tiny.net(), kd(), teachers=[training.LiveTeacher(teacher)])
-    assert weights_hash(teacher) == before
+    before = tiny.weights_hash(teacher)
+    tiny.train(tiny.net(), tiny.kd(), teachers=[training.LiveTeacher(teacher)])
+    assert tiny.weights_hash(teacher) == before
     inputs = tiny.split(8).inputs.requires_grad_()
     training.LiveTeacher(teacher)(inputs, None, True).logits.sum().backward()
     assert inputs.grad is not None
@@ -320,7 +242,7 @@ def test_trains_on_a_gpu() -> None:
     context = tiny.context("cuda")
     data, model = tiny.split(), tiny.net()
     teachers = [training.CachedTeacher(tiny.teacher_logits(data))]
-    curve = training.fit(model, kd(), data, torch.arange(96), teachers, [], tiny.plan(8), context,
+    curve = training.fit(model, tiny.kd(), data, torch.arange(96), teachers, [], tiny.plan(8), context,
                          lambda _r: None, lambda _m: 0.0)  # fmt: skip
     assert next(model.parameters()).is_cuda
     assert curve[-1].loss < 0.5 * curve[0].loss

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from engine.losses._base import Objective
+from engine.losses._base import LossContext, Objective
+from engine.losses.cross_entropy import CrossEntropyObjective
+from engine.losses.kd import KD
 from engine.result import CurvePoint
 from engine.stages._base import Stage, StageContext
+from engine.step import Batch, Step
 from engine.tasks._base import Split
 from engine.training import CachedTeacher, FitPlan, fit
 
@@ -42,6 +46,35 @@ def teacher_logits(data: Split) -> Tensor:
     """[N, 4]: sure of the right class, with a little dark knowledge."""
     noise = torch.randn(len(data), CLASSES, generator=torch.Generator().manual_seed(2))
     return 4 * nn.functional.one_hot(data.labels, CLASSES) + noise
+
+
+def kd() -> Objective:
+    """Distillation as in the default run."""
+    return KD(4.0, 0.9).build(LossContext())
+
+
+def weights_hash(model: nn.Module) -> str:
+    """Of all weights and buffers."""
+    joined = b"".join(t.detach().contiguous().numpy().tobytes() for t in model.state_dict().values())
+    return hashlib.sha256(joined).hexdigest()
+
+
+class Curious(CrossEntropyObjective):
+    """Asks for the student three times, keeps the steps, and has a parameter and a tap of its own."""
+
+    student_taps = ("last_feature",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+        self.batches: list[Batch] = []
+        self.student_paths = {"last_feature": TAPS["last_feature"]}
+
+    def loss(self, step: Step) -> Tensor:
+        self.batches.append(step.batch)
+        first, second = step.student(), step.student(step.batch.inputs)
+        assert first is second
+        return super().loss(step) + 0.01 * self.scale**2 * step.student().taps["last_feature"].square().mean()
 
 
 def context(device: str = "cpu") -> StageContext:
