@@ -92,6 +92,9 @@ class TestPareto:
         assert info.below == 2
         assert 0.5 < info.y_range[0] < 0.85
         assert len(info.points) == 4
+        chosen = figures.pareto_info(rows, selected=rows[1]["key"])
+        assert chosen.y_range[0] < 0.30, "the chosen point is always in sight"
+        assert chosen.below == 1
 
     def test_hover_says_recipe_and_warnings_in_plain_words(self) -> None:
         hover = {p.key[-1]: p.hover for p in self.info().points}

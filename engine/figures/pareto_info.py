@@ -16,7 +16,7 @@ Row = Mapping[str, Any]
 Steps = tuple[tuple[float, str], ...]
 # the groups in drawing order: later ones lie on top
 GROUPS = ("grid", "shipped", "trial", "baseline", "dense", "teacher")
-SHOWN_BELOW_BEST = 0.30
+SHOWN_BELOW_BEST = 0.16
 
 
 class Axis(NamedTuple):
@@ -104,9 +104,9 @@ def pareto_info(
     points = tuple(
         _mark(row, cost, axis, i in on_front, here[i], hover_text(row, words, metric)) for i, row in enumerate(usable)
     )
-    y_range, below = _y_range(points, direction)
-    x_range = _x_range(points, y_range)
     chosen = next((i for i, mark in enumerate(points) if selected is not None and mark.key == selected), None)
+    y_range, below = _y_range(points, direction, chosen)
+    x_range = _x_range(points, y_range)
     bend = pareto.knee(costs, qualities, direction)
     ticks = decade_ticks(*x_range, axis.steps)
     left_out = len(rows) - len(usable)
@@ -177,14 +177,18 @@ def _mark(row: Row, cost: str, axis: Axis, front: bool, elsewhere: bool, hover: 
     )  # fmt: skip
 
 
-def _y_range(points: Sequence[Mark], direction: str) -> tuple[tuple[float, float], int]:
-    """Down to ruined grid points would squeeze the interesting part: they start out of sight, counted."""
+def _y_range(points: Sequence[Mark], direction: str, chosen: int | None) -> tuple[tuple[float, float], int]:
+    """Down to ruined grid points would squeeze the interesting part: they start out of sight, counted.
+
+    The chosen point is always in sight.
+    """
     if not points:
         return (0.0, 1.0), 0
     values = [p.y for p in points]
     low, high, below = min(values), max(values), 0
     if direction == "maximize" and high - low > SHOWN_BELOW_BEST:
-        kept = [p.y for p in points if p.y >= high - SHOWN_BELOW_BEST]
+        floor = high - SHOWN_BELOW_BEST if chosen is None else min(high - SHOWN_BELOW_BEST, points[chosen].y)
+        kept = [p.y for p in points if p.y >= floor]
         low, below = min(kept), len(points) - len(kept)
     margin = max(0.06 * (high - low), 0.005)
     return (low - margin, high + margin), below
