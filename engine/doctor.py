@@ -139,7 +139,7 @@ def disk(home: Home) -> Check:
     if free < TOO_LITTLE_DISK:
         return Check("disk", "problem", text, "free some space, or choose another home with --home")
     if free < LITTLE_DISK:
-        return Check("disk", "note", text, "a hundred trials take about 100 MB; free some space soon")
+        return Check("disk", "note", text, "a trial with its grid takes about 7 MB; free some space soon")
     return Check("disk", "ok", text)
 
 
