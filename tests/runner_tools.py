@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import time
 from collections import Counter
@@ -18,7 +19,6 @@ from engine import store_read as read
 from engine.api_home import store_of
 from engine.execution import presence
 from engine.home import Home
-from engine.store import ENDED
 
 TESTS = Path(__file__).resolve().parent
 RECIPE = {
@@ -104,27 +104,46 @@ def ran(home: Home) -> Counter[str]:
     return Counter(line.removeprefix("run ").replace(" ", ":") for line in lines)
 
 
+def strike(process: psutil.Process, whom: str, chance: random.Random) -> None:
+    """kill -9."""
+    try:
+        victims = workers_of(process) if whom == "worker" else [process]
+        if victims:
+            chance.choice(victims).kill()
+    except psutil.NoSuchProcess:
+        return
+    if whom == "runner":
+        process.wait(5)
+
+
 def check_nothing_lost_or_twice(home: Home, keys: list[str]) -> None:
-    """Every key is done with one result, every start is an attempt with an end and a reason, files are whole."""
-    store = store_of(home)
+    """What check_kept says, and that nothing ran outside of an attempt (the stub notes every start)."""
+    check_kept(home, keys)
     started = ran(home)
+    for key in keys:
+        assert started[key] <= len(api.status(home, key)["attempts"]), "something ran outside of an attempt"
+        assert (home.artifact(key) / "model.onnx").read_bytes() == b"onnx " + key.encode()
+
+
+def check_kept(home: Home, keys: list[str]) -> None:
+    """Every key is done with one full result, every attempt has an end and a reason, nothing is left over."""
+    store = store_of(home)
     for key in keys:
         now = api.status(home, key)
         assert now["state"] == "done", (key, now)
         tries = now["attempts"]
         assert all(t["ended"] and t["reason"] for t in tries), tries
         assert [t["reason"] for t in tries].count("done") == 1
-        assert started[key] <= len(tries), "something ran outside of an attempt"
         kept = read.result(store, key)
         assert kept is not None
         assert not kept.preview
         assert kept.body["attempts"] == len(tries)
         assert api.predictions(home, key).shape == (5000, 10)
-        assert (home.artifact(key) / "model.onnx").read_bytes() == b"onnx " + key.encode()
+        assert (home.artifact(key) / "model.onnx").is_file()
     total = store.row("SELECT count(*) AS n, count(DISTINCT key) AS k FROM results")
     assert total is not None
-    assert total["n"] == total["k"]
-    assert not [w for w in read.unfinished(store) if w.state not in ENDED]
+    assert total["n"] == total["k"] == len(keys)
+    assert not read.unfinished(store)
 
 
 @pytest.fixture

@@ -142,12 +142,20 @@ def _ended(work: Work, future: Future[dict[str, Any]]) -> Ended:
     except CancelledError:
         return Ended(work.id, work.attempt, "stopped", "withdrawn")
     except pebble.ProcessExpired as problem:
+        _end_group(problem.pid)
         return Ended(work.id, work.attempt, "died", f"the worker process {_death(problem.exitcode)}")
     except BrokenProcessPool:
         return Ended(work.id, work.attempt, "died", "the worker process was lost")
     except Exception as problem:  # noqa: BLE001  whatever a worker raised is the reason of its failure
         return Ended(work.id, work.attempt, "failed", f"{type(problem).__name__}: {problem}")
     return Ended(work.id, work.attempt, **found)
+
+
+def _end_group(pid: int | None) -> None:
+    # a worker leads a group of its own: a child that was timing something for it would go on and disturb others
+    if pid:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
 
 
 def _death(code: int | None) -> str:

@@ -1,6 +1,6 @@
 """kill -9 on workers and on the runner at random moments: nothing is lost, nothing happens twice.
 
-``benchmarks/kill_test.py`` calls :func:`ordeal` with more kills and the real pipeline's duration.
+``benchmarks/kill_test.py`` does the same with more kills, with the app and, on request, with real trials.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from runner_tools import (
     recipe,
     runner_of,
     runner_or_none,
+    strike,
     stub_environment,
     stub_home,
     until,
     worker_pid,
-    workers_of,
 )  # fmt: skip
 
 from engine import api
@@ -56,18 +56,6 @@ def ordeal(home: Home, seed: int, kills: int, trials: int, whom: tuple[str, ...]
         if not lost:
             break
     return keys
-
-
-def strike(process: psutil.Process, whom: str, chance: random.Random) -> None:
-    """kill -9."""
-    try:
-        victims = workers_of(process) if whom == "worker" else [process]
-        if victims:
-            chance.choice(victims).kill()
-    except psutil.NoSuchProcess:
-        return
-    if whom == "runner":
-        process.wait(5)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
