@@ -36,7 +36,7 @@ HERE = Path(__file__).parent
 TASK = "fashion_mnist"
 LONG = {"resnet18": 1}  # epochs where three would take too long
 ONE_SHOT = ((0.0, 8), (0.0, 4), (0.5, 8), (0.5, 4))
-RETIMED = ("plain_1k5", "plain_10k", "plain_150k", "mobilenet_v3_small")
+RETIMED = ("plain_1k5", "plain_10k", "plain_150k", "depthwise_134k")
 
 
 def dense(student: str) -> Recipe:
