@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 from engine import api
+from engine.execution import presence
 from engine.home import Home
 
 TASK = "fashion_mnist"
@@ -33,7 +34,7 @@ def ended(home: Home, key: str) -> bool:
 
 def one_round(home: Home) -> dict[str, float]:
     """Seconds of each part."""
-    api.hold_open(home)
+    presence.hold_open(home)
     api.ensure_runner(home)
     time.sleep(WARM_SECONDS)
     started = time.monotonic()
