@@ -113,8 +113,7 @@ class Database:
 
     def _prepare(self, max_pages: int | None) -> None:
         self._connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
-        version, mark = self._pragma("user_version"), self._pragma("application_id")
-        tables = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        version, mark, tables = self._marks()
         if mark != APPLICATION_ID and (tables or version):
             raise StoreError(
                 f"{self.path} is not a Stillhouse store; choose another home with --home or move the file away"
@@ -130,6 +129,15 @@ class Database:
             self._connection.execute(f"PRAGMA max_page_count = {int(max_pages)}")
         if version < VERSION:
             self._create()
+
+    def _marks(self) -> tuple[int, int, int]:
+        # in one transaction: another process may be creating the tables at this moment
+        self._connection.execute("BEGIN")
+        try:
+            tables = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+            return self._pragma("user_version"), self._pragma("application_id"), int(tables)
+        finally:
+            self._connection.execute("COMMIT")
 
     def _use_wal(self) -> None:
         # switching the journal does not wait for other connections that open the same new file, so wait here
