@@ -69,10 +69,13 @@ def estimate(home: Home, recipe_json: Mapping[str, Any]) -> dict[str, Any]:
     return {"seconds": seconds, "low": seconds * (1 - spread), "high": seconds * (1 + spread), "basis": basis}
 
 
-def ensure_runner(home: Home) -> None:
-    """Start the home's runner when none lives (microseconds when one does) and keep it while this process lives."""
+def ensure_runner(home: Home, patience: float = 0.0) -> None:
+    """Start the home's runner when none lives (microseconds when one does) and keep it while this process lives.
+
+    ``patience``: seconds that its workers wait before they warm up, unless there is work.
+    """
     presence.hold_open(home)
-    presence.start_runner(home)
+    presence.start_runner(home, "--patience", str(patience))
 
 
 def submit(home: Home, recipe_json: Mapping[str, Any], who: str = LOCAL, companions: bool = True,

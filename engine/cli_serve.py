@@ -6,6 +6,7 @@ import argparse
 import http.client
 import ipaddress
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -13,7 +14,6 @@ import time
 import webbrowser
 from pathlib import Path
 
-from engine import api
 from engine.catalogue import PATH as CATALOGUE
 from engine.cli_run import print_json
 from engine.doctor import Check, checks
@@ -29,13 +29,13 @@ MARKS = {"ok": " ok ", "note": "note", "problem": "!!  "}
 
 
 def app(options: argparse.Namespace, home: Home) -> int:
-    """Start the runner and the pages, print the address, stay until Ctrl-C."""
+    """Serve the pages (the first one that opens starts the runner), print the address, stay until Ctrl-C or SIGTERM."""
     page = ROOT / "app.py"
     if not page.is_file():
         raise FileError(f"{page} is missing; start the app from a checkout (`make run`)")
     _check_host(options.host, options.allow_network)
     _check_port(options.host, options.port)
-    api.ensure_runner(home)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the page server must not outlive this process
     served = subprocess.Popen(_command(page, options), cwd=ROOT, env=os.environ | {"STILLHOUSE_HOME": str(home.root)})
     try:
         _announce(options, served)

@@ -1,6 +1,6 @@
 """The runner: one process a home that takes work from the store, gives it to workers and writes down what they found.
 
-    python -m engine.runner --home DIR [--idle SECONDS]
+    python -m engine.runner --home DIR [--idle SECONDS] [--patience SECONDS]
 
 It holds nothing that the store does not: kill it at any time and the next one goes on, no retry is used up. It ends
 after its last work when no app is open, and when its home vanishes.
@@ -38,8 +38,11 @@ STOPPED = "the runner was stopped"
 class Runner:
     """The loop between a store and a backend. :meth:`serve` returns when there is nothing more to do."""
 
-    def __init__(self, home: Home, store: Store, backend: Backend, idle: float = IDLE_SECONDS) -> None:
+    def __init__(
+        self, home: Home, store: Store, backend: Backend, idle: float = IDLE_SECONDS, patience: float = 0.0
+    ) -> None:
         self._home, self._store, self._backend, self._idle = home, store, backend, idle
+        self._patience = patience
         self._wake, self._leave = threading.Event(), threading.Event()
         self._unwritten: list[Ended] = []
         self._quiet_until = 0.0
@@ -53,6 +56,7 @@ class Runner:
 
     def serve(self) -> str:
         """Work until asked to leave, idle for long enough, or homeless; the reason in words."""
+        self._wait_for_work()
         self._backend.start(self._wake.set)
         last_work = time.monotonic()
         try:
@@ -71,6 +75,12 @@ class Runner:
             self._backend.stop()
             if self._home_stands():
                 self._give_back()
+
+    def _wait_for_work(self) -> None:
+        """Warming the workers takes every core for seconds; patience leaves them to a page that is just opening."""
+        until = time.monotonic() + self._patience
+        while time.monotonic() < until and not self._leave.is_set() and not store_read.busy(self._store):
+            self._leave.wait(IDLE_POLL)
 
     def _turn(self) -> bool:
         """One look at everything; whether there is work. A store that cannot be written only delays."""
@@ -140,7 +150,7 @@ def say(text: str) -> None:
     print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
-def serve(home: Home, idle: float = IDLE_SECONDS) -> int:
+def serve(home: Home, idle: float = IDLE_SECONDS, patience: float = 0.0) -> int:
     """Run until there is nothing more to do; 0, or 1 when another runner holds the home."""
     lock = FileLock(home.lock("runner"))
     while True:
@@ -155,7 +165,7 @@ def serve(home: Home, idle: float = IDLE_SECONDS) -> int:
             taken = store.recover("the runner was killed")
             sweep(home.root / "artifacts", time.time() - 3600)
             say(f"runner started for {home.root}" + (f"; {taken} interrupted go on" if taken else ""))
-            reason = _serve(home, store, idle)
+            reason = _serve(home, store, idle, patience)
             say(f"runner ends: {reason}")
         finally:
             lock.release()
@@ -164,8 +174,8 @@ def serve(home: Home, idle: float = IDLE_SECONDS) -> int:
             return 0
 
 
-def _serve(home: Home, store: Store, idle: float) -> str:
-    runner = Runner(home, store, LocalPool(home), idle)
+def _serve(home: Home, store: Store, idle: float, patience: float) -> str:
+    runner = Runner(home, store, LocalPool(home), idle, patience)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: runner.ask_to_leave())
     return runner.serve()
@@ -176,9 +186,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("engine.runner", description="Runs what the store of a home asks for.")
     parser.add_argument("--home", help="the folder of the store (default: STILLHOUSE_HOME or the user's data folder)")
     parser.add_argument("--idle", type=float, default=IDLE_SECONDS, help="seconds without work before it ends")
+    parser.add_argument("--patience", type=float, default=0.0, help="seconds before workers warm up without work")
     options = parser.parse_args(arguments)
     try:
-        return serve(Home.locate(Path(options.home) if options.home else None), options.idle)
+        return serve(Home.locate(Path(options.home) if options.home else None), options.idle, options.patience)
     except StillhouseError as problem:
         say(str(problem))
         return problem.exit_code

@@ -20,6 +20,7 @@ from pages.parts.words import say
 
 FAILURES = "_failures"
 COLLECT_SECONDS = 30.0
+PATIENCE_SECONDS = 3.0  # the first page draws before the workers take the cores to warm up
 _P = ParamSpec("_P")
 _last = {"collected": 0.0}
 
@@ -60,7 +61,7 @@ def failures() -> list[str]:
 def start_runner(root: str) -> bool:
     """Start the runner when the first page of this server opens, so that the first run finds it warm."""
     try:
-        api.ensure_runner(Home.locate(root))
+        api.ensure_runner(Home.locate(root), PATIENCE_SECONDS)
     except StillhouseError as problem:
         sys.stderr.write(say("error.runner", reason=str(problem)) + os.linesep)
         return False
