@@ -8,11 +8,13 @@ from pages import explore
 from pages.parts import frame, theme
 from pages.parts.words import say
 
+SIDEBAR_PIXELS = 324
+
 
 def main() -> None:
     """Draw the page that the address names."""
     st.set_page_config(page_title=say("app.title"), page_icon=say("app.icon"), layout="wide",
-                       initial_sidebar_state="expanded")  # fmt: skip
+                       initial_sidebar_state=SIDEBAR_PIXELS)  # fmt: skip
     theme.apply()
     page = st.Page(frame.guarded(explore.draw), title=say("explore.title"), url_path="explore", default=True)
     st.navigation([page], position="hidden").run()

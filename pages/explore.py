@@ -12,7 +12,21 @@ from engine import api
 from engine.errors import InputError
 from engine.home import Home
 from engine.recipe import Recipe
-from pages.parts import charts, choices, details, frame, points, runbar, shipped, soft, state, theme, whatif, widgets
+from pages.parts import (
+    charts,
+    choices,
+    details,
+    frame,
+    legend,
+    points,
+    runbar,
+    shipped,
+    soft,
+    state,
+    theme,
+    whatif,
+    widgets,
+)
 from pages.parts.choices import Form
 from pages.parts.words import say
 
@@ -38,11 +52,13 @@ def _body(home: Home, form: Form, recipe: Recipe, look: str) -> None:
     grid = points.grid_of(rows, recipe.dense())
     keys = {"trial": recipe.key, "dense": recipe.dense().key, "baseline": recipe.baseline().key}
     known = points.by_key(rows, recipe.key) is not None
-    runbar.bar(home, form, recipe.to_json(), known)
+    runs = sum(r.get("origin") == "trial" and r.get("student") == recipe.student for r in rows)
+    runbar.bar(home, form, recipe.to_json(), known, runs)
     runbar.progress(home, keys, look)
     focus = points.focus(rows, form.get("point"), recipe.key, grid, whatif.sparsity_of(form), form.get("bits"))
     details.panel(home, rows, focus, bool(form.get("point")) or known)
     charts.pareto_pair(rows, focus.row["key"] if focus else None, look)
+    legend.draw(rows, look, focus is not None)
     shipped.note(home, recipe.task, rows)
     _lessons(home, form, grid, keys["dense"], look)
 

@@ -15,6 +15,7 @@ from pages.parts.words import find, load, say
 Row = Mapping[str, Any]
 CONFIG = {"displaylogo": False, "scrollZoom": False, "doubleClick": "reset",
           "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d", "toImage"]}  # fmt: skip
+FONT = "Source Sans, Source Sans Pro, system-ui, sans-serif"
 COSTS = ("packed_bytes", "latency_ms")
 
 
@@ -57,14 +58,24 @@ def _pareto(_rows: Sequence[Row], stamp: int, cost: str, selected: str | None, t
     labels = _labels()
     info = figures.pareto_info(_rows, cost, selected=selected, labels=labels)
     drawn = figures.pareto_figure(info, theme, labels=labels, height=height)
-    return go.Figure(drawn), figures.alt_pareto(info, labels)
+    # one legend below both charts (see legend) instead of one in each
+    drawn["layout"] |= {"showlegend": False, "margin": {"l": 8, "r": 12, "t": 10, "b": 8}}
+    return _in_page_font(drawn), figures.alt_pareto(info, labels)
 
 
 @st.cache_resource(max_entries=128, show_spinner=False)
 def _heat(_grid: Sequence[Row], stamp: int, selected: tuple[float, int] | None, theme: str, height: int) -> Any:
     labels = _labels()
     info = figures.heat_info(_grid, selected=selected, labels=labels)
-    return go.Figure(figures.heat_figure(info, theme, labels=labels, height=height)), figures.alt_heat(info, labels)
+    drawn = figures.heat_figure(info, theme, labels=labels, height=height)
+    drawn["layout"] |= {"margin": {"l": 8, "r": 8, "t": 6, "b": 8}}
+    return _in_page_font(drawn), figures.alt_heat(info, labels)
+
+
+def _in_page_font(drawn: dict[str, Any]) -> go.Figure:
+    """Validated once, so that each rerun only copies it; text in the font that the page already has."""
+    drawn["layout"]["font"] = {**drawn["layout"]["font"], "family": FONT}
+    return go.Figure(drawn)
 
 
 def _labels() -> Mapping[str, str] | None:

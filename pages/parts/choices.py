@@ -166,7 +166,9 @@ def _fields(form: Form, rows: Catalogue) -> Iterator[Field]:
 
 
 def _budget(task: Mapping[str, Any], usual: Mapping[str, Any]) -> Iterator[Field]:
-    labels = Knob("labels", "int", usual.get("labels"), _help("labels"), task["classes"], task["train_size"], optional=True)
+    labels = Knob(
+        "labels", "int", usual.get("labels"), _help("labels"), task["classes"], task["train_size"], optional=True
+    )
     yield Field(labels, "teaching")
     yield Field(Knob("epochs", "int", usual["epochs"], _help("epochs"), 1, MAX_EPOCHS), "teaching")
 
@@ -183,7 +185,9 @@ def _finish(form: Form, usual: Mapping[str, Any]) -> Iterator[Field]:
 def _bits(rows: Catalogue, usual: int) -> Field:
     row = next(k for k in rows.knobs("stages", QUANTIZER) if k.name == "bits")
     widths = range(int(row.low or 1), int(row.high or 8) + 1)
-    return Field(dataclasses.replace(row, default=usual, high=FULL_PRECISION), "bits", QUANTIZER, (*widths, FULL_PRECISION))
+    return Field(
+        dataclasses.replace(row, default=usual, high=FULL_PRECISION), "bits", QUANTIZER, (*widths, FULL_PRECISION)
+    )
 
 
 def _knobs(form: Form, rows: Catalogue, kind: str, part: str, group: str, usual: Mapping[str, Any],

@@ -32,7 +32,10 @@ def spec(theme: str) -> dict[str, Any]:
         "legend": None,
     }  # fmt: skip
     dashes = {"field": "run", "scale": {"domain": list(names.values()), "range": list(DASHES.values())}, "legend": None}
-    panes = [_pane("loss", say("progress.loss"), "", series, dashes), _pane("quality", say("progress.quality"), ".0%", series, dashes)]
+    panes = [
+        _pane("loss", say("progress.loss"), "", series, dashes),
+        _pane("quality", say("progress.quality"), ".0%", series, dashes),
+    ]
     quiet = {"labelColor": colours.muted, "titleColor": colours.muted, "gridColor": colours.grid, "domainColor": colours.muted,
              "tickColor": colours.muted, "titleFontWeight": "normal"}  # fmt: skip
     config = {"axis": quiet, "view": {"stroke": None}, "background": "transparent"}
@@ -41,13 +44,31 @@ def spec(theme: str) -> dict[str, Any]:
 
 def _pane(field: str, title: str, form: str, series: Any, dashes: Any) -> dict[str, Any]:
     mark = {"type": "line", "point": {"size": 26}, "strokeWidth": 2}
-    value = {"field": field, "type": "quantitative", "title": title, "scale": {"zero": False}, "axis": {"format": form, "tickCount": 4}}
-    epoch = {"field": "epoch", "type": "quantitative", "title": say("progress.epoch"), "axis": {"tickMinStep": 1, "format": "d"}}
-    return {"mark": mark, "height": HEIGHT, "width": 190, "encoding": {"x": epoch, "y": value, "color": series, "strokeDash": dashes}}
+    value = {
+        "field": field,
+        "type": "quantitative",
+        "title": title,
+        "scale": {"zero": False},
+        "axis": {"format": form, "tickCount": 4},
+    }
+    epoch = {
+        "field": "epoch",
+        "type": "quantitative",
+        "title": say("progress.epoch"),
+        "axis": {"tickMinStep": 1, "format": "d"},
+    }
+    return {
+        "mark": mark,
+        "height": HEIGHT,
+        "width": 190,
+        "encoding": {"x": epoch, "y": value, "color": series, "strokeDash": dashes},
+    }
 
 
 def _rows(status: Status) -> list[dict[str, Any]]:
     """One row an epoch, counted through all phases."""
     run = say(f"progress.{status['role']}")
     points = status.get("curve") or []
-    return [{"run": run, "epoch": i, "loss": p.get("loss"), "quality": p.get("quality")} for i, p in enumerate(points, 1)]
+    return [
+        {"run": run, "epoch": i, "loss": p.get("loss"), "quality": p.get("quality")} for i, p in enumerate(points, 1)
+    ]

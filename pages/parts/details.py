@@ -61,14 +61,24 @@ def _difference(_home: Home, key: str, other: str, preview: bool) -> dict[str, f
 
 
 def _numbers(row: Row) -> None:
-    cells = "".join(f"<div><dt>{escape(t)}</dt><dd>{escape(v)}<small>{escape(n)}</small></dd></div>" for t, v, n in story.numbers(row))
+    cells = "".join(
+        f"<div><dt>{escape(t)}</dt><dd>{escape(v)}<small>{escape(n)}</small></dd></div>"
+        for t, v, n in story.numbers(row)
+    )
     st.html(f'<dl class="sh-facts">{cells}</dl>')
 
 
 def _recipe(run: Row, row: Row, focus: Focus) -> None:
     left, right = st.columns([1, 1])
     with left:
-        st.caption(say("fact.made", origin=say(f"origin.{row['origin']}"), machine=row.get("machine") or "", when=when(row["created"])))
+        st.caption(
+            say(
+                "fact.made",
+                origin=say(f"origin.{row['origin']}"),
+                machine=row.get("machine") or "",
+                when=when(row["created"]),
+            )
+        )
         st.code(row["key"], language=None)
     with right, st.container(horizontal=True, horizontal_alignment="right"):
         if focus.reason != "measured" and expressible(run["recipe"]):

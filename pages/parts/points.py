@@ -52,10 +52,10 @@ def grid_of(rows: Sequence[Row], dense: Recipe) -> list[Row]:
 
 
 def at(grid: Sequence[Row], sparsity: float, bits: int) -> Row | None:
-    """The grid point nearest to ``sparsity`` among those of exactly ``bits``; None without one within 5 points."""
+    """The grid point nearest to ``sparsity`` among those of exactly ``bits``; None without one within 10 points."""
     same = [r for r in grid if r["bits"] == bits]
     best = min(same, key=lambda r: abs(r["sparsity"] - sparsity), default=None)
-    return best if best and abs(best["sparsity"] - sparsity) < 0.051 else None
+    return best if best and abs(best["sparsity"] - sparsity) < 0.101 else None
 
 
 def focus(rows: Sequence[Row], point: str, key: str, grid: Sequence[Row], sparsity: float, bits: int) -> Focus | None:

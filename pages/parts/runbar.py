@@ -26,14 +26,13 @@ SEEN = "_seen"
 ROLES = ("trial", "dense", "baseline", "grid")
 
 
-def bar(home: Home, form: Form, recipe: Mapping[str, Any], known: bool) -> None:
+def bar(home: Home, form: Form, recipe: Mapping[str, Any], known: bool, runs: int) -> None:
     """One row: presets, what the run is expected to take, Run."""
-    with st.container(border=True, key="run_bar", horizontal=True, vertical_alignment="bottom", gap="medium"):
+    with st.container(border=True, key="run_bar", horizontal=True, vertical_alignment="center", gap="medium"):
         st.session_state["preset"] = active_preset(form)
         st.segmented_control(say("preset.label"), list(PRESETS), key="preset", format_func=lambda p: say(f"preset.{p}"),
                              on_change=_apply_preset, args=(form.get("task"),), label_visibility="collapsed")  # fmt: skip
-        with st.container(width="stretch"):
-            st.markdown(expected(home, recipe, known), width="content")
+        st.markdown(say("run.known") if known else expected(home, recipe, runs), width="stretch")
         st.button(say("run.button"), key="run", type="primary", help=say("run.help"), on_click=_start,
                   args=(home, dict(recipe)), width=140)  # fmt: skip
 
@@ -54,13 +53,12 @@ def _settings(values: Mapping[str, Any]) -> dict[str, Any]:
     return {n: v for n, v in values.items() if n not in choices.VIEW}
 
 
-def expected(home: Home, recipe: Mapping[str, Any], known: bool) -> str:
-    """The seconds that Run is expected to take, before it is pressed."""
-    if known:
-        return say("run.known")
+def expected(home: Home, recipe: Mapping[str, Any], runs: int) -> str:
+    """The seconds that Run is expected to take, before it is pressed; ``runs`` of this student have been timed here."""
     found = api.estimate(home, recipe)
-    spread = say("run.range", low=format_seconds(found["low"]), high=format_seconds(found["high"]), basis=found["basis"])
-    return f":small[{say('run.expected', seconds=format_seconds(found['seconds']))} · {spread}]"
+    basis = "run.range_elsewhere" if not runs else "run.range_one" if runs == 1 else "run.range"
+    spread = say(basis, low=format_seconds(found["low"]), high=format_seconds(found["high"]), count=runs)
+    return f"{say('run.expected', seconds=format_seconds(round(found['seconds'])))} {spread}"
 
 
 def progress(home: Home, keys: Mapping[str, str], theme: str) -> None:
@@ -111,7 +109,9 @@ def _line(home: Home, status: Status) -> None:
         share = min(1.0, max(0.0, float((status.get("progress") or {}).get("fraction") or 0.0)))
         st.progress(share, text=describe(status))
         if status["role"] in ("trial", "other"):
-            st.button(say("progress.cancel"), key=f"cancel_{status['key']}", on_click=_cancel, args=(home, status["key"]))
+            st.button(
+                say("progress.cancel"), key=f"cancel_{status['key']}", on_click=_cancel, args=(home, status["key"])
+            )
 
 
 def describe(status: Status) -> str:
@@ -125,7 +125,9 @@ def describe(status: Status) -> str:
         word = str(doing.get("doing") or "starting")
         word = find(f"progress.doing_words.{word}") or word
         training = doing.get("epochs") and doing.get("epoch") is not None
-        parts.append(say("progress.running", doing=word, epoch=doing["epoch"], epochs=doing["epochs"]) if training else word)
+        parts.append(
+            say("progress.running", doing=word, epoch=doing["epoch"], epochs=doing["epochs"]) if training else word
+        )
     if status.get("seconds_left"):
         parts.append(say("progress.left", seconds=format_seconds(status["seconds_left"])))
     if (status.get("attempt") or 1) > 1:

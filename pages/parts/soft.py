@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from html import escape
 from typing import Any
 
@@ -15,7 +16,7 @@ from pages.parts.choices import Form
 from pages.parts.words import say
 
 SCALE = 6
-CONFIDENT, FLAT = 0.35, 2.4
+CONFIDENT, FLAT = 0.1, 0.93  # shares of the largest possible entropy
 
 
 def panel(form: Form) -> None:
@@ -23,7 +24,9 @@ def panel(form: Form) -> None:
     seen = preview(form.get("task"))
     place = int(form.get("image")) % len(seen.labels)
     temperature = float(form.get("temperature") or 1.0)
-    info = figures.soft_targets_info(seen.teacher_logits[place].tolist(), temperature, seen.class_names, int(seen.labels[place]))
+    info = figures.soft_targets_info(
+        seen.teacher_logits[place].tolist(), temperature, seen.class_names, int(seen.labels[place])
+    )
     st.html(charts.title(say("soft.title"), say("soft.sub", temperature=f"{temperature:g}")))
     picture, bars = st.columns([1, 2.6], gap="medium")
     with picture:
@@ -41,8 +44,20 @@ def _picture(seen: Preview, place: int) -> None:
     st.caption(say("soft.position", name=name, position=place + 1, total=len(seen.labels)))
     total = len(seen.labels)
     with st.container(horizontal=True, gap="small"):
-        st.button("‹", key="image_previous", help=say("soft.previous"), on_click=state.choose, args=({"image": (place - 1) % total},))
-        st.button("›", key="image_next", help=say("soft.next"), on_click=state.choose, args=({"image": (place + 1) % total},))
+        st.button(
+            say("soft.previous_mark"),
+            key="image_previous",
+            help=say("soft.previous"),
+            on_click=state.choose,
+            args=({"image": (place - 1) % total},),
+        )
+        st.button(
+            say("soft.next_mark"),
+            key="image_next",
+            help=say("soft.next"),
+            on_click=state.choose,
+            args=({"image": (place + 1) % total},),
+        )
 
 
 def _enlarged(seen: Preview, place: int) -> Any:
@@ -57,11 +72,16 @@ def _bars(info: Any) -> str:
         mark = f" ({say('soft.label')})" if i == info.label else ""
         strong = ' class="sh-true"' if i == info.label else ""
         width = f"width:{100 * share:.2f}%"
-        rows.append(f"<span{strong}>{escape(name)}{mark}</span><i><b style='{width}'></b></i><span>{format_share(share)}</span>")
-    return f'<div class="sh-bars" role="img" aria-label="{escape(figures.alt_soft_targets(info))}">{"".join(rows)}</div>'
+        rows.append(
+            f"<span{strong}>{escape(name)}{mark}</span><i><b style='{width}'></b></i><span>{format_share(share)}</span>"
+        )
+    return (
+        f'<div class="sh-bars" role="img" aria-label="{escape(figures.alt_soft_targets(info))}">{"".join(rows)}</div>'
+    )
 
 
 def _comment(info: Any, name: str) -> str:
-    level = "low" if info.entropy < CONFIDENT else "high" if info.entropy > FLAT else "middle"
+    spread = info.entropy / math.log2(len(info.names))
+    level = "low" if spread < CONFIDENT else "high" if spread > FLAT else "middle"
     return say("soft.confident", share=format_share(info.shares[info.top]), name=name, entropy=f"{info.entropy:.1f}",
                comment=say(f"soft.{level}"))  # fmt: skip

@@ -49,10 +49,11 @@ def answer(form: Form, grid: Sequence[Row]) -> str:
     row = chosen(form, grid)
     if row is None:
         return say("what_if.missing")
-    return say(
+    asked = sparsity_of(form)
+    near = say("what_if.nearest", asked=f"{100 * asked:.0f} %") if abs(asked - row["sparsity"]) > 1e-6 else ""
+    return near + say(
         "what_if.answer", sparsity=f"{100 * row['sparsity']:.0f} %", bits=row["bits"], size=format_bytes(row["packed_bytes"]),
         quality=format_share(row["quality"]), low=format_share(row["quality_low"]), high=format_share(row["quality_high"]),
-        measured=say("what_if.preview" if row.get("preview") else "what_if.full"),
     )  # fmt: skip
 
 
@@ -60,4 +61,4 @@ def _measured_on(grid: Sequence[Row], progress: Mapping[str, Any]) -> str:
     preview = sum(bool(r.get("preview")) for r in grid)
     total = max(progress.get("total") or 0, len(grid))
     said = say("what_if.progress", done=len(grid) - preview, total=total)
-    return f"{said}; {say('what_if.preview')}" if preview else said
+    return f"{said}; {say('what_if.preview' if preview else 'what_if.full')}"
