@@ -2,8 +2,8 @@
 
     python -m benchmarks.main_job [--rounds 3]
 
-Each round is a fresh home with a warm runner. The default run is submitted as the page submits it, with its companions; the
-times are read from the store. Meant for an idle machine: the load is printed beside the numbers.
+Each round is a fresh home with a warm runner. The default run is submitted as the page submits it, with its companions;
+the times are read from the store. Meant for an idle machine: the load is printed below the numbers.
 """
 
 from __future__ import annotations
@@ -68,13 +68,14 @@ def main() -> int:
     for _ in range(parser.parse_args().rounds):
         with tempfile.TemporaryDirectory(prefix="stillhouse-bench-") as folder:
             rounds.append(one_round(Home(Path(folder))))
-    print(f"| part | median s | rounds | limit |\n| --- | --- | --- | --- |  load {os.getloadavg()[0]:.1f}")
+    print("| part | median s | rounds | limit |\n| --- | --- | --- | --- |")
     missed = 0
     for name in rounds[0]:
         values, limit = [r[name] for r in rounds], LIMITS.get(name)
         missed += limit is not None and statistics.median(values) > limit
         shown = ", ".join(f"{v:.1f}" for v in values)
         print(f"| {name} | {statistics.median(values):.1f} | {shown} | {limit or ''} |")
+    print(f"\nload average {os.getloadavg()[0]:.1f}")
     return min(missed, 1)
 
 
