@@ -1,8 +1,8 @@
 """Does distillation help here? `make evidence` runs this and writes docs/evidence/distillation.md.
 
 Two set-ups of the 10k student: few labels with an unlabelled transfer set, and all labels. Temperature and weight are
-chosen on validation with seeds that are used for nothing else; then five other seeds train the distilled student and the
-one on labels alone, and the paired differences on the test images are reported (seeds as replicates, same images:
+chosen on validation with seeds that are used for nothing else; then five other seeds train the distilled student and
+the one on labels alone, and the paired differences on the test images are reported (seeds as replicates, same images:
 `metrics.paired_over_seeds`). Trained prefixes are kept in the home, so an interrupted run goes on where it stopped.
 """
 
