@@ -123,7 +123,8 @@ def test_a_second_runner_ends_with_a_clear_line(stub_home: Home) -> None:
 
 
 def test_the_runner_ends_when_idle_but_not_while_an_app_is_open(stub_home: Home) -> None:
-    holder = "import sys, engine.execution.presence as a, engine.home as h; a.hold_open(h.Home.locate(sys.argv[1])); input()"
+    imports = "import sys; from engine.execution.presence import hold_open; from engine.home import Home"
+    holder = f"{imports}; hold_open(Home.locate(sys.argv[1])); input()"
     app = subprocess.Popen([sys.executable, "-c", holder, str(stub_home.root)], stdin=subprocess.PIPE)
     until(lambda: presence.app_is_open(stub_home))
     presence.start_runner(stub_home, "--idle", "0.3")
