@@ -8,11 +8,15 @@ two steps (round, then solve for the scale), which never raises the error. Sourc
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 CANDIDATES = 64
-SMALLEST = 0.12  # of the maximum's scale; at 2 bits heavy tails want about 0.3
+# of the maximum's scale, by largest integer: the fewer levels, the more of the tails is worth clipping
+SMALLEST = {1: 0.12, 3: 0.2, 7: 0.3}
+SMALLEST_OTHERWISE = 0.4
 REFINEMENTS = 3
 CHUNK = 1 << 18  # elements at a time: the working set stays in the processor's cache
 
@@ -32,7 +36,8 @@ def least_squares_scale(rows: Tensor, largest: Tensor, top: int) -> Tensor:
 
 def _search(rows: Tensor, largest: Tensor, top: int) -> Tensor:
     """The solved scale of the candidate with the smallest error, [R]."""
-    ratios = torch.logspace(torch.tensor(SMALLEST).log10().item(), 0.0, CANDIDATES, dtype=rows.dtype)
+    smallest = SMALLEST.get(top, SMALLEST_OTHERWISE)
+    ratios = torch.logspace(math.log10(smallest), 0.0, CANDIDATES, dtype=rows.dtype, device=rows.device)
     candidates = ratios[:, None] * largest
     step = max(1, CHUNK // max(rows.numel(), 1))
     solved, gains = [], []

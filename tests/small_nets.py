@@ -1,0 +1,91 @@
+"""A tiny network, tiny data and a short way through a phase, for tests of stages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from engine import registry
+from engine.losses._base import LossContext
+from engine.losses.cross_entropy import CrossEntropy
+from engine.stages._base import Stage, StageContext
+from engine.tasks._base import Split
+from engine.training import FitPlan, fit
+from sample_models._blocks import ConvBlock, DepthwiseBlock
+
+CLASSES = 4
+
+
+class TinyNet(nn.Module):
+    """Convolution, pool, norm, depthwise-separable block, linear head: [B, 1, 8, 8] -> logits [B, 4]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(ConvBlock(1, 6, pool=True), DepthwiseBlock(6, 8, pool=True))
+        self.head = nn.Linear(8 * 4, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images to logits."""
+        logits: Tensor = self.head(self.blocks(x).flatten(1))
+        return logits
+
+
+def fresh(seed: int = 0) -> nn.Module:
+    """The network with initial weights that depend on ``seed`` alone, in the training loop's memory format."""
+    torch.manual_seed(seed)
+    return TinyNet().to(memory_format=torch.channels_last)
+
+
+def data(count: int = 96) -> Split:
+    """Images whose brightest quadrant is their class."""
+    generator = torch.Generator().manual_seed(7)
+    labels = torch.arange(count) % CLASSES
+    images = torch.randn(count, 1, 8, 8, generator=generator)
+    for i, label in enumerate(labels.tolist()):
+        images[i, :, 4 * (label // 2) :, 4 * (label % 2) :][:, :4, :4] += 1.5
+    return Split(images, labels)
+
+
+def context(steps: int = 0) -> StageContext:
+    """Two calibration batches."""
+    split = data()
+    batches = [(split.inputs[i::2], split.labels[i::2]) for i in range(2)]
+    return StageContext(batches, split.inputs[:1], _loss, torch.Generator().manual_seed(1), steps)
+
+
+def stage(name: str, **values: Any) -> Stage:
+    """A registered stage with some of its knobs set."""
+    made: Stage = registry.get("stages", name)(**values)
+    return made
+
+
+def phase(model: nn.Module, stages: Sequence[Stage], epochs: int = 0, number: int = 0) -> list[list[Any]]:
+    """One phase as the pipeline runs it; returns the stages' plans."""
+    split, plans = data(), []
+    found = context(steps=epochs * 12)
+    for one in stages:
+        plans.append(one.plan(model, found))
+        one.attach(model, plans[-1])
+        one.prepare(model, found)
+    if epochs:
+        objective = CrossEntropy().build(LossContext({}))
+        rows = torch.arange(len(split))
+        settings = FitPlan(epochs, 8, 1e-2, 0.0, seed=0, phase=number)
+        fit(model, objective, split, rows, [], stages, settings, found, lambda _: None, lambda _: 0.0)
+    for one in stages:
+        one.finish(model, found)
+    return plans
+
+
+def outputs(model: nn.Module) -> Tensor:
+    """Logits of the tiny data in evaluation mode."""
+    with torch.no_grad():
+        logits: Tensor = model.eval()(data().inputs)
+    return logits
+
+
+def _loss(model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
+    return nn.functional.cross_entropy(model(inputs), labels)
