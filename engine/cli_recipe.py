@@ -47,7 +47,7 @@ def read_recipe(path: Path) -> Row:
         raise InputError(
             f"{path} line {problem.lineno} column {problem.colno}", problem.msg, "a recipe in JSON"
         ) from None
-    except (UnicodeDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # not UTF-8, nested too deep, or a number of thousands of digits
         raise InputError(str(path), "its content", "a recipe in JSON (UTF-8 text)") from None
     except OSError as problem:
         raise FileError(f"{path} cannot be read: {problem.strerror or problem}") from None

@@ -46,8 +46,9 @@ class Part:
         if not isinstance(row, Mapping) or "name" not in row:
             raise InputError(where, row, 'an object with a "name"')
         knobs = catalogue.current().knobs(kind, row["name"], f"{where}.name")
-        values = {k: v for k, v in row.items() if k not in ("name", "factor")}
-        factor = row.get("factor", 1.0)
+        own = ("name", "factor") if kind == "losses" else ("name",)  # only losses are added up
+        values = {k: v for k, v in row.items() if k not in own}
+        factor = row.get("factor", 1.0) if "factor" in own else 1.0
         if isinstance(factor, bool) or not isinstance(factor, (int, float)) or not 0 < factor <= 1000:
             raise InputError(f"{where}.factor", factor, "a number above 0, at most 1000")
         checked = check_values(knobs, values, f"{where}.{row['name']}")
@@ -90,10 +91,11 @@ class Phase:
         """Read and check one phase."""
         _only(row, ("epochs", "loss", "teachers", "stages"), where)
         epochs = _whole(row.get("epochs", 0), 0, MAX_EPOCHS, f"{where}.epochs")
-        loss = row.get("loss") or ({"name": "cross_entropy"} if epochs else [])
-        losses = loss if isinstance(loss, (list, tuple)) else [loss]
-        teachers = _list(row.get("teachers") or [], f"{where}.teachers")
-        stages = _list(row.get("stages") or [], f"{where}.stages")
+        loss = row.get("loss")
+        losses = [] if loss is None else list(loss) if isinstance(loss, (list, tuple)) else [loss]
+        losses = losses or ([{"name": "cross_entropy"}] if epochs else [])
+        teachers = _list(row.get("teachers"), f"{where}.teachers")
+        stages = _list(row.get("stages"), f"{where}.stages")
         phase = cls(
             epochs,
             tuple(Part.from_json("losses", p, f"{where}.loss") for p in losses),
@@ -263,9 +265,9 @@ def _only(row: Any, names: Iterable[str], where: str) -> None:
 
 
 def _list(value: Any, where: str) -> list[Any]:
-    if not isinstance(value, (list, tuple)):
+    if not isinstance(value, (list, tuple, type(None))):
         raise InputError(where, value, "a list")
-    return list(value)
+    return list(value or ())
 
 
 def _whole(value: Any, low: int, high: int, where: str) -> int:

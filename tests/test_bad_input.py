@@ -99,6 +99,7 @@ FILES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "not JSON": ('{"task": "fashion_mnist",', ("line 1 column", "a recipe in JSON")),
     "not text": (b"\xff\xfe\x00\x01", ("UTF-8",)),
     "nested without end": ("[" * 100_000, ("a recipe",)),
+    "a number without end": ('{"seed": ' + "9" * 5000 + "}", ("a recipe",)),
     "a list": ([], ("an object",)),
     "nothing in it": ({}, ("recipe.task",)),
     "unknown field": ({"epoch": 3}, ("'epoch'",)),

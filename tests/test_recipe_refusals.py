@@ -65,6 +65,9 @@ def refusal(row: Any) -> str:
         ("phases.0.teachers", ["techer"], "did you mean 'teacher'"),
         ("phases.0.teachers", ["large"], "teachers"),
         ("phases.0.teachers", [4], "an object"),
+        ("phases.0.teachers", 0, "a list"),
+        ("phases.0.stages", "", "a list"),
+        ("phases.0.loss", 0, "loss"),
         ("phases.0.teachers", [], "at least one teacher, which kd needs"),
         ("phases.0.stages", {"name": "recalibrate"}, "a list"),
         ("phases.0.stages.0", {"name": "prune_magnitud"}, "did you mean 'prune_magnitude'"),
@@ -75,6 +78,7 @@ def refusal(row: Any) -> str:
         ("phases.1.stages.0.bits", True, "a whole number from 1 to 8"),
         ("phases.1.stages.0.per_channel", 1, "true or false"),
         ("phases.1.stages.1.limit", 0, "limit"),
+        ("phases.1.stages.1.factor", 2, "factor"),
     ],
 )
 def test_bad_fields_are_refused_in_one_line(tiny_recipe: dict[str, Any], path: str, value: Any, said: str) -> None:
