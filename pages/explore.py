@@ -51,12 +51,13 @@ def _body(home: Home, form: Form, recipe: Recipe, look: str) -> None:
     rows = api.rows(home, recipe.task)
     grid = points.grid_of(rows, recipe.dense())
     keys = {"trial": recipe.key, "dense": recipe.dense().key, "baseline": recipe.baseline().key}
-    known = points.by_key(rows, recipe.key) is not None
+    own = points.by_key(rows, recipe.key)
+    known = own is not None and own["origin"] != "shipped"
     runs = sum(r.get("origin") == "trial" and r.get("student") == recipe.student for r in rows)
     runbar.bar(home, form, recipe.to_json(), known, runs)
     runbar.progress(home, keys, look)
     focus = points.focus(rows, form.get("point"), recipe.key, grid, whatif.sparsity_of(form), form.get("bits"))
-    details.panel(home, rows, focus, bool(form.get("point")) or known)
+    details.panel(home, focus, recipe.key in state.jobs())
     charts.pareto_pair(rows, focus.row["key"] if focus else None, look)
     legend.draw(rows, look, focus is not None)
     shipped.note(home, recipe.task, rows)
@@ -64,7 +65,7 @@ def _body(home: Home, form: Form, recipe: Recipe, look: str) -> None:
 
 
 def _lessons(home: Home, form: Form, grid: Sequence[Row], dense: str, look: str) -> None:
-    left, right = st.columns(2, gap="medium")
+    left, right = st.columns(2, gap="small")
     with left, st.container(border=True, height="stretch"):
         whatif.panel(home, form, grid, dense, look)
     with right, st.container(border=True, height="stretch"):

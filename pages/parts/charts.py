@@ -19,10 +19,10 @@ FONT = "Source Sans, Source Sans Pro, system-ui, sans-serif"
 COSTS = ("packed_bytes", "latency_ms")
 
 
-def pareto_pair(rows: Sequence[Row], selected: str | None, theme: str, height: int = 400) -> None:
+def pareto_pair(rows: Sequence[Row], selected: str | None, theme: str, height: int = 340) -> None:
     """Accuracy against packed bytes and against latency, side by side; a click brings a point into focus."""
     stamp = points.stamp(rows)
-    for column, cost in zip(st.columns(2, gap="medium"), COSTS, strict=True):
+    for column, cost in zip(st.columns(2, gap="small"), COSTS, strict=True):
         with column, st.container(border=True):
             st.html(title(say(f"chart.{cost}.title"), say(f"chart.{cost}.sub")))
             drawn, alt = _pareto(rows, stamp, cost, selected, theme, height)
@@ -33,8 +33,8 @@ def pareto_pair(rows: Sequence[Row], selected: str | None, theme: str, height: i
 def heat(grid: Sequence[Row], cell: tuple[float, int] | None, theme: str, height: int = 330) -> None:
     """Sparsity against bits, coloured by accuracy, the chosen cell outlined."""
     drawn, alt = _heat(grid, points.stamp(grid), cell, theme, height)
-    st.plotly_chart(drawn, key="chart_heat", theme=None, on_select=_clicked("heat"), selection_mode="points", config=CONFIG,
-                    alt=alt)  # fmt: skip
+    st.plotly_chart(drawn, key="chart_heat", theme=None, on_select=_clicked("heat"), selection_mode="points",
+                    config=CONFIG, alt=alt)  # fmt: skip
 
 
 def title(text: str, sub: str) -> str:
@@ -60,16 +60,22 @@ def _pareto(_rows: Sequence[Row], stamp: int, cost: str, selected: str | None, t
     drawn = figures.pareto_figure(info, theme, labels=labels, height=height)
     # one legend below both charts (see legend) instead of one in each
     drawn["layout"] |= {"showlegend": False, "margin": {"l": 8, "r": 12, "t": 10, "b": 8}}
+    if not _rows:
+        drawn["layout"]["annotations"] = [_in_the_middle(say("chart.empty"))]
     return _in_page_font(drawn), figures.alt_pareto(info, labels)
 
 
 @st.cache_resource(max_entries=128, show_spinner=False)
 def _heat(_grid: Sequence[Row], stamp: int, selected: tuple[float, int] | None, theme: str, height: int) -> Any:
     labels = _labels()
-    info = figures.heat_info(_grid, selected=selected, labels=labels)
+    info = figures.heat_info(_grid, selected=selected)
     drawn = figures.heat_figure(info, theme, labels=labels, height=height)
     drawn["layout"] |= {"margin": {"l": 8, "r": 8, "t": 6, "b": 8}}
     return _in_page_font(drawn), figures.alt_heat(info, labels)
+
+
+def _in_the_middle(text: str) -> dict[str, Any]:
+    return {"text": text, "xref": "paper", "yref": "paper", "x": 0.5, "y": 0.5, "showarrow": False}
 
 
 def _in_page_font(drawn: dict[str, Any]) -> go.Figure:

@@ -1,7 +1,7 @@
-"""What a person has chosen, as plain values: read from a URL or from widgets, checked, written back, made into a recipe.
+"""What a person has chosen, as plain values: read from a URL or from widgets, checked, written back, a recipe.
 
-No Streamlit here. The fields follow from the catalogue: the loss that is chosen brings its knobs, and so do the pruning stage
-and the quantizer; a new knob appears on the page, in the URL and in the recipe without a line in this file.
+No Streamlit here. The fields follow from the catalogue: the loss that is chosen brings its knobs, and so do the pruning
+stage and the quantizer; a new knob appears on the page, in the URL and in the recipe without a line in this file.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ FULL_PRECISION = 32
 PRUNING = {"none": None, "magnitude": "prune_magnitude", "channels": "prune_channels"}
 QUANTIZER, REPAIR = "quantize_linear", "recalibrate"
 VIEW = ("image", "point")
-FIXED = ("task", "teacher", "student", "loss", "labels", "epochs", "pruning", "bits", "finetune", "seed", "data", "image",
-         "point")  # fmt: skip
+FIXED = ("task", "teacher", "student", "loss", "labels", "epochs", "pruning", "bits", "finetune", "seed", "data", *VIEW)
 RESERVED = ("embed", "embed_options")
 
 

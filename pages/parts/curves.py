@@ -11,46 +11,32 @@ from engine.figures import DARK, LIGHT
 from pages.parts.words import say
 
 Status = Mapping[str, Any]
-DASHES = {"trial": [1, 0], "dense": [6, 3], "baseline": [2, 2], "other": [1, 0]}
-HEIGHT = 120
+DASHES = {"trial": [1, 0], "dense": [6, 3], "baseline": [2, 2]}
+HEIGHT, MOST = 110, 600
+SEEN = "_losses"
 
 
 def live(shown: Sequence[Status], theme: str) -> None:
-    """Training loss and accuracy by epoch of the runs that are shown."""
-    rows = [row for status in shown for row in _rows(status)]
-    if rows:
-        st.vega_lite_chart({"values": rows}, spec(theme), theme=None, alt=say("progress.curves_alt"), width="stretch")
+    """The training loss as it was seen once a second, and the accuracy after each epoch, of the page's own runs."""
+    running = [s for s in shown if s["role"] in DASHES]
+    losses = [row for status in running for row in _seen(status)]
+    qualities = [row for status in running for row in _epochs(status)]
+    panes = [(rows, field) for rows, field in ((losses, "loss"), (qualities, "quality")) if rows]
+    for column, (rows, field) in zip(st.columns(len(panes)) if panes else (), panes, strict=True):
+        alt = say(f"progress.{field}_alt")
+        column.vega_lite_chart({"values": rows}, spec(field, theme), theme=None, alt=alt, width="stretch")
 
 
-def spec(theme: str) -> dict[str, Any]:
-    """Two small charts over one data set; colours as in the other figures, dashes say the same as colours."""
+def spec(field: str, theme: str) -> dict[str, Any]:
+    """One small chart; colours as in the other figures, dashes say the same as colours."""
     colours = DARK if theme == "dark" else LIGHT
-    palette = {"trial": colours.front, "dense": colours.dense, "baseline": colours.baseline, "other": colours.rest}
-    names = {role: say(f"progress.{role}") for role in palette}
-    series = {
-        "field": "run", "type": "nominal", "scale": {"domain": list(names.values()), "range": list(palette.values())},
-        "legend": None,
-    }  # fmt: skip
-    dashes = {"field": "run", "scale": {"domain": list(names.values()), "range": list(DASHES.values())}, "legend": None}
-    panes = [
-        _pane("loss", say("progress.loss"), "", series, dashes),
-        _pane("quality", say("progress.quality"), ".0%", series, dashes),
-    ]
-    quiet = {"labelColor": colours.muted, "titleColor": colours.muted, "gridColor": colours.grid, "domainColor": colours.muted,
-             "tickColor": colours.muted, "titleFontWeight": "normal"}  # fmt: skip
-    config = {"axis": quiet, "view": {"stroke": None}, "background": "transparent"}
-    return {"hconcat": panes, "config": config, "spacing": 26}
-
-
-def _pane(field: str, title: str, form: str, series: Any, dashes: Any) -> dict[str, Any]:
-    mark = {"type": "line", "point": {"size": 26}, "strokeWidth": 2}
-    value = {
-        "field": field,
-        "type": "quantitative",
-        "title": title,
-        "scale": {"zero": False},
-        "axis": {"format": form, "tickCount": 4},
-    }
+    palette = {"trial": colours.front, "dense": colours.dense, "baseline": colours.baseline}
+    names = [say(f"progress.{role}") for role in palette]
+    title = {"text": say(f"progress.{field}"), "color": colours.muted, "fontSize": 12, "fontWeight": "normal"}
+    quiet = {"labelColor": colours.muted, "titleColor": colours.muted, "gridColor": colours.grid, "tickColor": colours.muted,
+             "domainColor": colours.muted, "titleFontWeight": "normal"}  # fmt: skip
+    value = {"field": "value", "type": "quantitative", "title": None, "scale": {"zero": False},
+             "axis": {"tickCount": 4, "format": ".0%" if field == "quality" else ""}}  # fmt: skip
     epoch = {
         "field": "epoch",
         "type": "quantitative",
@@ -58,17 +44,31 @@ def _pane(field: str, title: str, form: str, series: Any, dashes: Any) -> dict[s
         "axis": {"tickMinStep": 1, "format": "d"},
     }
     return {
-        "mark": mark,
-        "height": HEIGHT,
-        "width": 190,
-        "encoding": {"x": epoch, "y": value, "color": series, "strokeDash": dashes},
-    }
+        "mark": {"type": "line", "strokeWidth": 2, "point": {"size": 28} if field == "quality" else False},
+        "height": HEIGHT, "title": title | {"anchor": "start"}, "background": "transparent",
+        "encoding": {
+            "x": epoch, "y": value,
+            "color": {"field": "run", "scale": {"domain": names, "range": list(palette.values())}, "legend": None},
+            "strokeDash": {"field": "run", "scale": {"domain": names, "range": list(DASHES.values())}, "legend": None},
+        },
+        "config": {"axis": quiet, "view": {"stroke": None}},
+    }  # fmt: skip
 
 
-def _rows(status: Status) -> list[dict[str, Any]]:
+def _seen(status: Status) -> list[dict[str, Any]]:
+    """The losses of one run that this session has seen so far, with the one that is there now."""
+    kept = st.session_state.setdefault(SEEN, {}).setdefault(f"{status['key']}:{status.get('attempt')}", [])
+    now = status.get("progress") or {}
+    steps, step, loss = now.get("steps"), now.get("step"), now.get("loss")
+    if steps and step and loss is not None:
+        epoch = float(step) / float(steps) * float(now.get("epochs") or 1)
+        if not kept or kept[-1]["epoch"] < epoch:
+            kept.append({"run": say(f"progress.{status['role']}"), "epoch": round(epoch, 3), "value": loss})
+            del kept[:-MOST]
+    return list(kept)
+
+
+def _epochs(status: Status) -> list[dict[str, Any]]:
     """One row an epoch, counted through all phases."""
     run = say(f"progress.{status['role']}")
-    points = status.get("curve") or []
-    return [
-        {"run": run, "epoch": i, "loss": p.get("loss"), "quality": p.get("quality")} for i, p in enumerate(points, 1)
-    ]
+    return [{"run": run, "epoch": i, "value": p.get("quality")} for i, p in enumerate(status.get("curve") or (), 1)]

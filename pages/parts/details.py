@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
@@ -12,14 +13,14 @@ import streamlit as st
 from engine import api
 from engine.errors import StillhouseError
 from engine.home import Home
-from pages.parts import choices, points, state, story
+from pages.parts import choices, state, story
 from pages.parts.points import Focus
 from pages.parts.words import find, say
 
 Row = Mapping[str, Any]
 
 
-def panel(home: Home, rows: Sequence[Row], focus: Focus | None, asked: bool) -> None:
+def panel(home: Home, focus: Focus | None, asked: bool) -> None:
     """The point in focus, or what to do to get one."""
     with st.container(border=True, key="story"):
         if focus is None:
@@ -28,8 +29,9 @@ def panel(home: Home, rows: Sequence[Row], focus: Focus | None, asked: bool) -> 
         row = focus.row
         run = api.result(home, row["key"])
         said = story.html(story.sentence(run, str(row.get("role")), _paired(home, run)))
-        st.html(f'<p class="sh-sub">{escape(_heading(focus))}</p><p class="sh-story">{said}</p>')
-        with st.expander(say("fact.details")):
+        text, more = st.columns([5, 1], vertical_alignment="center")
+        text.html(f'<p class="sh-sub">{escape(_heading(focus))}</p><p class="sh-story">{said}</p>')
+        with more.popover(say("fact.details"), width="stretch"):
             _numbers(row)
             _recipe(run, row, focus)
 
@@ -46,18 +48,15 @@ def _paired(home: Home, run: Row) -> dict[str, dict[str, float]]:
     for name in story.OTHERS:
         other = run.get(name)
         if other and other.get("key") and other["key"] != run["key"]:
-            difference = _difference(home, run["key"], other["key"], bool(run.get("preview")))
-            if difference:
-                found[name] = difference
+            # shipped results keep no predictions: then the plain difference stays
+            with contextlib.suppress(StillhouseError):
+                found[name] = _difference(home, run["key"], other["key"], bool(run.get("preview")))
     return found
 
 
 @st.cache_resource(max_entries=512, show_spinner=False)
-def _difference(_home: Home, key: str, other: str, preview: bool) -> dict[str, float] | None:
-    try:
-        return api.paired(_home, key, other)
-    except StillhouseError:  # shipped results keep no predictions: the plain difference stays
-        return None
+def _difference(_home: Home, key: str, other: str, preview: bool) -> dict[str, float]:
+    return api.paired(_home, key, other)
 
 
 def _numbers(row: Row) -> None:
@@ -111,6 +110,3 @@ def when(created: Any) -> str:
 
         return datetime.datetime.fromtimestamp(created).strftime("%Y-%m-%d %H:%M")
     return str(created)
-
-
-__all__ = ["expressible", "panel", "points", "when"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import logging
 import os
 import sys
 import time
@@ -31,7 +32,10 @@ def home() -> Home:
 
 
 def guarded(draw: Callable[_P, Any]) -> Callable[_P, None]:
-    """Draw something; what goes wrong for a known reason is said in one line, in its place. Also for fragments."""
+    """Draw something; what goes wrong is said in one line, in its place, and a mistake of ours goes to the log.
+
+    Also for fragments, which run without the page around them.
+    """
 
     @functools.wraps(draw)
     def safe(*args: _P.args, **kwargs: _P.kwargs) -> None:
@@ -39,6 +43,9 @@ def guarded(draw: Callable[_P, Any]) -> Callable[_P, None]:
             draw(*args, **kwargs)
         except StillhouseError as problem:
             st.error(str(problem))
+        except Exception:
+            logging.getLogger("stillhouse").exception("drawing a page")
+            st.error(say("error.unexpected"))
 
     return safe
 
@@ -69,7 +76,7 @@ def start_runner(root: str) -> bool:
 
 
 def collect() -> None:
-    """Full collections are left out of reruns (runner.postScriptGC); this is the periodic one, after the page is out."""
+    """Full collections are left out of reruns (runner.postScriptGC); this is the periodic one, after the page."""
     now = time.monotonic()
     if now - _last["collected"] > COLLECT_SECONDS:
         _last["collected"] = now

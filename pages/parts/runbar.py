@@ -18,12 +18,12 @@ from pages.parts.words import find, say
 Status = Mapping[str, Any]
 PRESETS: dict[str, dict[str, Any]] = {
     "start": {},
-    "small": {"student": "plain_29k", "epochs": 5, "sparsity": 0.8, "bits": 4, "scale": "least_squares"},
+    "small": {"student": "plain_29k", "epochs": 5, "sparsity": 0.7, "bits": 4},
     "fast": {"student": "plain_5k", "epochs": 5, "pruning": "none", "bits": choices.FULL_PRECISION},
 }
 ALIVE = ("queued", "running")
 SEEN = "_seen"
-ROLES = ("trial", "dense", "baseline", "grid")
+ORDER = ("trial", "dense", "baseline", "grid", "retime", "other")
 
 
 def bar(home: Home, form: Form, recipe: Mapping[str, Any], known: bool, runs: int) -> None:
@@ -31,7 +31,8 @@ def bar(home: Home, form: Form, recipe: Mapping[str, Any], known: bool, runs: in
     with st.container(border=True, key="run_bar", horizontal=True, vertical_alignment="center", gap="medium"):
         st.session_state["preset"] = active_preset(form)
         st.segmented_control(say("preset.label"), list(PRESETS), key="preset", format_func=lambda p: say(f"preset.{p}"),
-                             on_change=_apply_preset, args=(form.get("task"),), label_visibility="collapsed")  # fmt: skip
+                             on_change=_apply_preset, args=(form.get("task"),),
+                             label_visibility="collapsed", help=say("preset.help"))  # fmt: skip
         st.markdown(say("run.known") if known else expected(home, recipe, runs), width="stretch")
         st.button(say("run.button"), key="run", type="primary", help=say("run.help"), on_click=_start,
                   args=(home, dict(recipe)), width=140)  # fmt: skip
@@ -64,24 +65,27 @@ def expected(home: Home, recipe: Mapping[str, Any], runs: int) -> str:
 def progress(home: Home, keys: Mapping[str, str], theme: str) -> None:
     """The panel of the runs named by role in ``keys``; polls once a second only while one of them is alive."""
     shown = watched(home, keys)
-    alive = any(s["state"] in ALIVE for s in shown.values())
+    alive = any(s["state"] in ALIVE for s in shown)
     st.session_state[SEEN] = _signature(home, shown, keys)
     if shown:
         st.fragment(frame.guarded(_panel), run_every=1.0 if alive else None)(home, keys, theme)
 
 
-def watched(home: Home, keys: Mapping[str, str]) -> dict[str, Status]:
-    """What is worth showing: the page's own trial and its companions while alive or ended badly, and other runs."""
-    found: dict[str, Status] = {}
-    mine = set(state.jobs())
-    for status in api.active(home):
-        role = next((r for r in ROLES if keys.get(r) == status["key"]), "other")
-        found[status["key"]] = {**status, "role": role}
-    for key in mine - set(found):
-        status = api.status(home, key)
-        if status["state"] in ("failed", "cancelled") and key == keys.get("trial"):
-            found[key] = {**status, "role": "trial"}
-    return dict(sorted(found.items(), key=lambda item: _rank(item[1])))
+def watched(home: Home, keys: Mapping[str, str]) -> list[Status]:
+    """Everything alive in this home, the page's own trial first; and that trial when it ended badly in this session."""
+    found = [{**status, "role": _role(status, keys)} for status in api.active(home)]
+    mine = keys["trial"]
+    if mine in state.jobs() and mine not in {s["key"] for s in found}:
+        status = api.status(home, mine)
+        if status["state"] in ("failed", "cancelled"):
+            found.append({**status, "role": "trial"})
+    return sorted(found, key=lambda s: (ORDER.index(s["role"]), s["state"] != "running"))
+
+
+def _role(status: Status, keys: Mapping[str, str]) -> str:
+    if status["kind"] != "trial":
+        return str(status["kind"])
+    return next((role for role in ("trial", "dense", "baseline") if keys[role] == status["key"]), "other")
 
 
 def _panel(home: Home, keys: Mapping[str, str], theme: str) -> None:
@@ -89,63 +93,66 @@ def _panel(home: Home, keys: Mapping[str, str], theme: str) -> None:
     if _signature(home, shown, keys) != st.session_state.get(SEEN):
         st.rerun()
     with st.container(border=True, key="progress"):
-        left, right = st.columns([1, 1.25], gap="large")
+        left, right = st.columns([1, 1.1], gap="large", vertical_alignment="center")
         with left:
-            for status in shown.values():
-                _line(home, status)
+            _lead(home, shown[0], keys)
+            rest = [describe(s) for s in _one_a_role(shown[1:], shown[0]["role"])]
+            if rest:
+                st.caption("  \n".join(rest))
         with right:
-            curves.live([s for s in shown.values() if s["role"] != "other"] or list(shown.values()), theme)
+            curves.live(shown, theme)
 
 
-def _line(home: Home, status: Status) -> None:
-    """One run: a bar with what it does and the time left, and a button that cancels it."""
+def _lead(home: Home, status: Status, keys: Mapping[str, str]) -> None:
+    """The run that matters most now: a bar, what it does, the time left, and a button that cancels it."""
     if status["state"] == "failed":
         st.error(say("progress.failed", reason=status.get("error") or ""))
-        return
-    if status["state"] == "cancelled":
+    elif status["state"] == "cancelled":
         st.info(say("progress.cancelled"))
-        return
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    else:
+        bar, button = st.columns([3, 1], vertical_alignment="center")
         share = min(1.0, max(0.0, float((status.get("progress") or {}).get("fraction") or 0.0)))
-        st.progress(share, text=describe(status))
-        if status["role"] in ("trial", "other"):
-            st.button(
-                say("progress.cancel"), key=f"cancel_{status['key']}", on_click=_cancel, args=(home, status["key"])
-            )
+        bar.progress(share, text=describe(status))
+        button.button(say("progress.cancel"), key=f"cancel_{status['key']}", on_click=_cancel, width="stretch",
+                      args=(home, keys["trial"], status["key"]), help=say("progress.cancel_help"))  # fmt: skip
+
+
+def _one_a_role(shown: Sequence[Status], lead: str) -> list[Status]:
+    """A grid is several jobs; people see one."""
+    found = {
+        s["key"] if s["role"] == "other" else s["role"]: s
+        for s in reversed(shown)
+        if s["role"] != lead or lead == "other"
+    }
+    return sorted(found.values(), key=lambda s: ORDER.index(s["role"]))
 
 
 def describe(status: Status) -> str:
     """A run's state in half a line."""
-    name, doing = say(f"progress.{status['role']}"), status.get("progress") or {}
-    parts = [name]
+    doing, student = status.get("progress") or {}, (status.get("recipe") or {}).get("student", "")
+    role = "other_run" if status["role"] == "other" else status["role"]
+    parts = [say(f"progress.{role}", student=str(student).replace("_", " "))]
     if status["state"] == "queued":
         place = status.get("place")
         parts.append(say("progress.queued", place=place) if place else say("progress.queued_next"))
+    elif doing.get("doing") == "training":
+        parts.append(say("progress.training", epoch=doing.get("epoch") or 1, epochs=doing.get("epochs") or 1))
     else:
         word = str(doing.get("doing") or "starting")
-        word = find(f"progress.doing_words.{word}") or word
-        training = doing.get("epochs") and doing.get("epoch") is not None
-        parts.append(
-            say("progress.running", doing=word, epoch=doing["epoch"], epochs=doing["epochs"]) if training else word
-        )
+        parts.append(find(f"progress.doing.{word.replace(' ', '_')}") or word)
     if status.get("seconds_left"):
-        parts.append(say("progress.left", seconds=format_seconds(status["seconds_left"])))
+        parts.append(say("progress.left", seconds=format_seconds(max(1, round(status["seconds_left"])))))
     if (status.get("attempt") or 1) > 1:
-        parts.append(say("progress.retry"))
+        parts.append(say("progress.retry", attempt=status["attempt"]))
     return " · ".join(parts)
 
 
-def _signature(home: Home, shown: Mapping[str, Status], keys: Mapping[str, str]) -> tuple[Any, ...]:
+def _signature(home: Home, shown: Sequence[Status], keys: Mapping[str, str]) -> tuple[Any, ...]:
     """What makes the rest of the page worth drawing again: a run that began or ended, a grid with a new stage."""
-    states = tuple(sorted((k, s["state"]) for k, s in shown.items()))
-    grid = api.grid_status(home, keys["dense"]) if keys.get("dense") else {}
-    done = grid.get("done") or 0
-    return states, grid.get("state"), bool(grid.get("preview")), done == grid.get("total"), done // 20
-
-
-def _rank(status: Status) -> tuple[int, int]:
-    order = (*ROLES, "other")
-    return order.index(status["role"]), 0 if status["state"] == "running" else 1
+    states = tuple(sorted((s["key"], s["state"]) for s in shown))
+    grid = api.grid_status(home, keys["dense"])
+    measured = grid["done"] + grid["preview"]
+    return states, grid["state"], grid["done"] // 24, measured // 24
 
 
 def _apply_preset(task: str) -> None:
@@ -159,20 +166,12 @@ def _start(home: Home, recipe: Mapping[str, Any]) -> None:
     with frame.told():
         api.ensure_runner(home)
         submitted = api.submit(home, recipe)
-        for name in ("baseline", "dense", "key"):
-            if submitted.get(name):
-                state.remember_job(submitted[name])
+        state.remember_job(submitted["key"])
         state.choose({"point": submitted["key"][:12]})
 
 
-def _cancel(home: Home, key: str) -> None:
+def _cancel(home: Home, run: str, key: str) -> None:
+    """Withdraw the page's run with its companions; what belongs to another run by its own key."""
     with frame.told():
-        api.cancel(home, key)
-        for other in _companions(home, key):
-            api.cancel(home, other)
-
-
-def _companions(home: Home, key: str) -> Sequence[str]:
-    """The dense student and baseline that were queued with the trial: whoever cancels the trial wants none of it."""
-    mine = state.jobs()
-    return [k for k in mine if k != key and api.status(home, k)["state"] == "queued"]
+        if not api.cancel(home, run):
+            api.cancel(home, key)

@@ -18,13 +18,20 @@ Row = Mapping[str, Any]
 def note(home: Home, task: str, rows: Sequence[Row]) -> None:
     """One quiet line below the charts, with the button; nothing where nothing shipped is on them."""
     foreign = next((r for r in rows if r.get("origin") == "shipped"), None)
-    with st.container(horizontal=True, vertical_alignment="center"):
-        if not foreign:
-            st.caption(say("chart.click"))
-            return
-        said = say("shipped.note", machine=foreign.get("machine") or "", when=details.when(foreign["created"]))
-        st.caption(f"{say('chart.click')} {said}", width="stretch")
-        st.button(say("shipped.button"), key="retime", help=say("shipped.help"), on_click=_again, args=(home, task))
+    if not foreign:
+        st.caption(say("chart.click") if rows else "")
+        return
+    text, button = st.columns([1.6, 1], vertical_alignment="center")
+    said = say("shipped.note", machine=foreign.get("machine") or "", when=details.when(foreign["created"]))
+    text.caption(f"{say('chart.click')} {said}")
+    button.button(
+        say("shipped.button"),
+        key="retime",
+        help=say("shipped.help"),
+        on_click=_again,
+        args=(home, task),
+        width="stretch",
+    )
 
 
 def _again(home: Home, task: str) -> None:

@@ -11,7 +11,7 @@ import streamlit as st
 from engine import figures
 from engine.preview import Preview, preview
 from engine.units import format_share
-from pages.parts import charts, state
+from pages.parts import charts, state, story
 from pages.parts.choices import Form
 from pages.parts.words import say
 
@@ -34,7 +34,7 @@ def panel(form: Form) -> None:
     with bars:
         st.html(_bars(info))
     name = info.names[info.top]
-    st.html(f'<p class="sh-sub">{escape(_comment(info, name))}</p>')
+    st.html(f'<p class="sh-sub">{story.html(_comment(info, name))}</p>')
 
 
 def _picture(seen: Preview, place: int) -> None:
@@ -83,5 +83,4 @@ def _bars(info: Any) -> str:
 def _comment(info: Any, name: str) -> str:
     spread = info.entropy / math.log2(len(info.names))
     level = "low" if spread < CONFIDENT else "high" if spread > FLAT else "middle"
-    return say("soft.confident", share=format_share(info.shares[info.top]), name=name, entropy=f"{info.entropy:.1f}",
-               comment=say(f"soft.{level}"))  # fmt: skip
+    return say("soft.confident", share=format_share(info.shares[info.top]), name=name, comment=say(f"soft.{level}"))

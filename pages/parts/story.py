@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from engine import figures
+from engine.figures.words import Facts
 from engine.units import format_bytes, format_ms, format_share
 from pages.parts.words import find, points, say, times
 
@@ -16,7 +17,7 @@ OTHERS = ("teacher", "dense")
 
 
 def sentence(run: Row, role: str, paired: Paired) -> str:
-    """One sentence with ** around what matters. ``run`` is a run object, ``paired`` holds paired differences by name."""
+    """One sentence with ** around what matters. ``run``: a run object, ``paired``: paired differences by name."""
     facts = figures.facts(run, paired)
     opening = say("story.opening", quality=format_share(facts.value), size=format_bytes(facts.packed_bytes))
     others = {"trial": OTHERS, "teacher": ()}.get(role, ("teacher",))
@@ -27,7 +28,7 @@ def sentence(run: Row, role: str, paired: Paired) -> str:
     return opening + (say("story.colon") + say("story.comma").join(said) if said else "") + say("story.stop")
 
 
-def speed(facts: figures.Facts, bits: int) -> str:
+def speed(facts: Facts, bits: int) -> str:
     """How the time compares with the dense student's, and why where it is worse."""
     if facts.simulated:
         return say("story.simulated", bits=bits)
@@ -71,7 +72,7 @@ def numbers(row: Row) -> list[tuple[str, str, str]]:
     return found
 
 
-def _sizes(facts: figures.Facts, others: tuple[str, ...]) -> str:
+def _sizes(facts: Facts, others: tuple[str, ...]) -> str:
     said = []
     if "dense" in others and facts.size_factor and facts.size != "unknown":
         said.append(say(f"story.size_{facts.size}", ratio=times(facts.size_factor), other=say("story.dense")))
@@ -82,7 +83,7 @@ def _sizes(facts: figures.Facts, others: tuple[str, ...]) -> str:
     return say("story.and").join(said)
 
 
-def _gap(facts: figures.Facts, name: str, paired: Paired) -> str:
+def _gap(facts: Facts, name: str, paired: Paired) -> str:
     """Points below or above; "not distinguishable" where the paired interval holds zero."""
     difference = getattr(facts, f"points_over_{name}")
     if difference is None:

@@ -15,7 +15,6 @@ from pages.parts.choices import FULL_PRECISION, Form
 from pages.parts.words import say
 
 Row = Mapping[str, Any]
-CELLS = 70
 
 
 def panel(home: Home, form: Form, grid: Sequence[Row], dense_key: str, theme: str) -> None:
@@ -24,12 +23,14 @@ def panel(home: Home, form: Form, grid: Sequence[Row], dense_key: str, theme: st
     progress = api.grid_status(home, dense_key)
     if not grid:
         waiting = progress["state"] in ("queued", "running")
-        st.info(say("what_if.waiting") if waiting else say("what_if.none", count=progress["total"] or CELLS))
+        st.info(say("what_if.waiting") if waiting else say("what_if.none", count=progress["total"]))
         return
     st.html(f'<p class="sh-story">{story.html(answer(form, grid))}</p>')
     cell = chosen(form, grid)
     charts.heat(grid, (cell["sparsity"], cell["bits"]) if cell else None, theme)
     st.caption(_measured_on(grid, progress))
+    if form.get("schedule") == "gradual" or form.get("training") == "qat":
+        st.caption(say("what_if.gradual"))
 
 
 def chosen(form: Form, grid: Sequence[Row]) -> Row | None:
@@ -52,8 +53,9 @@ def answer(form: Form, grid: Sequence[Row]) -> str:
     asked = sparsity_of(form)
     near = say("what_if.nearest", asked=f"{100 * asked:.0f} %") if abs(asked - row["sparsity"]) > 1e-6 else ""
     return near + say(
-        "what_if.answer", sparsity=f"{100 * row['sparsity']:.0f} %", bits=row["bits"], size=format_bytes(row["packed_bytes"]),
-        quality=format_share(row["quality"]), low=format_share(row["quality_low"]), high=format_share(row["quality_high"]),
+        "what_if.answer", sparsity=f"{100 * row['sparsity']:.0f} %", bits=row["bits"],
+        quality=format_share(row["quality"]), low=format_share(row["quality_low"]),
+        high=format_share(row["quality_high"]), size=format_bytes(row["packed_bytes"]),
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any
 
 import streamlit as st
@@ -23,7 +24,8 @@ GROUPS = ("models", "teaching", "pruning", "bits")
 def form_panel(form: Form) -> None:
     """All settings, grouped; rarely used ones wait in an expander."""
     for group in GROUPS:
-        st.html(f'<h3 class="sh-group">{say(f"group.{group}")}</h3>')
+        with st.container(key=f"group_{group}"):
+            st.html(f'<h3 class="sh-group">{escape(say(f"group.{group}"))}</h3>')
         for field in form.group(group):
             if not _rare(field):
                 widget(field, form)
@@ -79,8 +81,7 @@ def title_of(name: str, value: Any) -> str:
     """An option in words: a title from the catalogue, a message, or the name itself."""
     if name in KINDS:
         row = catalogue.current().row(KINDS[name], value)
-        parameters = say("option.parameters", count=count(row["parameters"])) if name == "student" else ""
-        return f"{row['title']}{parameters}" if parameters and parameters not in row["title"] else row["title"]
+        return str(row["title"])
     return find(f"option.{name}.{value}") or str(value).replace("_", " ")
 
 
@@ -145,8 +146,8 @@ def _is_share(knob: Knob) -> bool:
 
 def _number(field: Field, label: str, help_text: str) -> None:
     knob = field.knob
-    kind = float if knob.type == "float" else int
-    bounds = {k: None if v is None else kind(v) for k, v in (("min_value", knob.low), ("max_value", knob.high))}
+    kind: Any = float if knob.type == "float" else int
+    bounds: Any = {k: None if v is None else kind(v) for k, v in (("min_value", knob.low), ("max_value", knob.high))}
     st.number_input(label, key=field.name, help=help_text, step=kind(knob.step or 1), **bounds)
 
 

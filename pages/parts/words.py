@@ -1,7 +1,7 @@
 """Every word that a person reads comes from a message file; numbers are written by engine.units, as in the charts.
 
-``pages/words/<language>.json`` is nested by place; ``say("run.button")`` walks it. Help of knobs, tasks, models, losses and
-stages is not repeated there: the catalogue is its English source.
+``pages/words/<language>.json`` is nested by place; ``say("run.button")`` walks it. Help of knobs, tasks, models, losses
+and stages is not repeated there: the catalogue is its English source.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def points(value: float) -> str:
 
 
 def times(value: float) -> str:
-    """A ratio: 9.13 -> "9.1×", 60.5 -> "60×"."""
-    return f"{value:.0f}×" if value >= 20 else f"{value:.1f}×"
+    """A ratio: 1.034 -> "1.03×", 9.13 -> "9.1×", 60.5 -> "60×"."""
+    return f"{value:.0f}×" if value >= 20 else f"{value:.1f}×" if value >= 1.1 else f"{value:.2f}×"
 
 
 def count(value: float) -> str:

@@ -37,8 +37,20 @@ def seed(home: Home, previews: bool = False) -> None:
         dense = Recipe.from_json({**default.dense().to_json(), "student": student})
         trials = [dense, dense.baseline(), Recipe.from_json({**default.to_json(), "student": student})]
         _put(home, dense.key, [_point(r, "trial") for r in trials], f"seed:{student}")
-    teacher = {"task": TASK, "data": "sample", "labels": None, "student": "teacher", "seed": 0, "phases": []}
-    _put(home, "teacher", [Point(_result("teacher0" * 4, teacher, 0.9374, 575_594, 0.0, 32, 6.1, "trial").to_json())], "seed:teacher")
+    teacher: dict[str, Any] = {
+        "task": TASK,
+        "data": "sample",
+        "labels": None,
+        "student": "teacher",
+        "seed": 0,
+        "phases": [],
+    }
+    _put(
+        home,
+        "teacher",
+        [Point(_result("teacher0" * 4, teacher, 0.9374, 575_594, 0.0, 32, 6.1, "trial").to_json())],
+        "seed:teacher",
+    )
 
 
 def _put(home: Home, dense_key: str, points: list[Point], name: str = "") -> None:
@@ -65,7 +77,11 @@ def _point(recipe: Recipe, origin: str, preview: bool = False) -> Point:
     softened = any(p.teachers for p in recipe.phases)
     lost = (0.25 if gradual else 1.0) * 0.45 * max(0.0, sparsity - 0.25) ** 2.6 / 0.7**2.6 + LOSS_BY_BITS.get(bits, 0.0)
     quality = max(0.1, ceiling - lost - (0.0 if softened else 0.007))
-    latency = 0.012 + parameters * 1.9e-6 * (0.85 if bits == 8 and parameters > 50_000 else 1.0) + (0.009 if bits == 8 else 0.0)
+    latency = (
+        0.012
+        + parameters * 1.9e-6 * (0.85 if bits == 8 and parameters > 50_000 else 1.0)
+        + (0.009 if bits == 8 else 0.0)
+    )
     result = _result(recipe.key, row, quality, parameters, sparsity, bits, latency, origin, preview)
     shape, data = pack_predictions(_logits(result.quality.value, 1000 if preview else 5000, recipe.seed))
     return Point(result.to_json(), shape, data)
@@ -78,9 +94,16 @@ def _result(key: str, recipe: dict[str, Any], quality: float, parameters: int, s
     slower = bits == 8 and parameters < 50_000
     ratio = 1.38 if slower else 0.86 if bits == 8 else 1.01
     causes = "conversion nodes" if slower else None
-    times = [Latency(latency * n, latency * n * 1.1, latency * n * 0.98, latency * n * 1.03, "onnxruntime 1.32", 1, b, 1 < bits < 8,
-                     slower, causes, ratio, ratio - 0.03, ratio + 0.03) for n, b in ((1, 1), (18, 32))]  # fmt: skip
-    cost = Cost(packed * 2 + 1800, packed, parameters, int(parameters * (1 - sparsity)), parameters * 80, times[0], times[1])
+    times = [
+        Latency(
+            ms, ms * 1.1, ms * 0.98, ms * 1.03, "onnxruntime 1.32", 1, batch, 1 < bits < 8, slower, causes,
+            ratio, ratio - 0.03, ratio + 0.03,
+        )
+        for ms, batch in ((latency, 1), (18 * latency, 32))
+    ]  # fmt: skip
+    cost = Cost(
+        packed * 2 + 1800, packed, parameters, int(parameters * (1 - sparsity)), parameters * 80, times[0], times[1]
+    )
     curve: Any = ()
     return Result(key, "done", recipe, Quality("accuracy", quality, quality - spread, quality + spread), cost,
                   {"accuracy": quality}, origin, seconds=9.0, environment=ENVIRONMENT, curve=curve, preview=preview)  # fmt: skip
