@@ -33,8 +33,8 @@ def spec(field: str, theme: str) -> dict[str, Any]:
     palette = {"trial": colours.front, "dense": colours.dense, "baseline": colours.baseline}
     names = [say(f"progress.{role}") for role in palette]
     title = {"text": say(f"progress.{field}"), "color": colours.muted, "fontSize": 12, "fontWeight": "normal"}
-    quiet = {"labelColor": colours.muted, "titleColor": colours.muted, "gridColor": colours.grid, "tickColor": colours.muted,
-             "domainColor": colours.muted, "titleFontWeight": "normal"}  # fmt: skip
+    quiet = {"labelColor": colours.muted, "titleColor": colours.muted, "gridColor": colours.grid,
+             "tickColor": colours.muted, "domainColor": colours.muted, "titleFontWeight": "normal"}  # fmt: skip
     value = {"field": "value", "type": "quantitative", "title": None, "scale": {"zero": False},
              "axis": {"tickCount": 4, "format": ".0%" if field == "quality" else ""}}  # fmt: skip
     epoch = {
