@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import fnmatch
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from engine import registry
+from engine.errors import unknown_name
 from engine.home import Home
 from engine.model_spec import ModelSpec
 from engine.prefix import Trained, load_prefix, save_prefix
@@ -125,6 +127,7 @@ def advance(bench: Bench, trained: Trained, number: int) -> Trained:
     context = bench.context(number, _steps(bench, phase))
     plans = []
     for stage in stages:
+        _check_layers(stage, model)
         plan = stage.plan(model, context)
         stage.attach(model, plan)
         stage.prepare(model, context)
@@ -135,6 +138,13 @@ def advance(bench: Bench, trained: Trained, number: int) -> Trained:
     last = number + 1 == len(bench.recipe.phases)  # whose quality the artifact gives
     row = PhaseResult(phase_name(phase), None if last else bench.quality(model))
     return Trained(model, (*trained.plans, *plans), (*trained.curve, *curve), (*trained.phases, row))
+
+
+def _check_layers(stage: Stage, model: nn.Module) -> None:
+    """Refuse a pattern that names no layer: the stage would do nothing, and the result would claim that it did."""
+    weighted = [n for n, m in model.named_modules() if isinstance(getattr(m, "weight", None), Tensor)]
+    if not any(fnmatch.fnmatchcase(name, stage.layers) for name in weighted):
+        raise unknown_name(f"{stage.name}.layers", stage.layers, weighted)
 
 
 def phase_name(phase: Phase) -> str:

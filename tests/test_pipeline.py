@@ -16,7 +16,7 @@ import torch
 
 from engine import artifact, catalogue, registry, teaching
 from engine.artifact.decoder import decode
-from engine.errors import FileError
+from engine.errors import FileError, InputError
 from engine.execution.base import Outcome
 from engine.execution.slot import Slot
 from engine.home import Home
@@ -170,6 +170,13 @@ def test_channels_pruned_away_make_the_file_smaller_and_the_multiplications_fewe
     assert narrow.onnx_bytes < 0.7 * len(wide.onnx)
     assert narrow.parameters < 0.6 * done.outcome.result.cost.parameters
     assert narrow.macs < 0.6 * done.outcome.result.cost.macs
+
+
+@pytest.mark.parametrize("name", ["prune_magnitude", "prune_channels", "quantize_linear", "recalibrate"])
+def test_a_pattern_that_names_no_layer_is_refused(name: str, done: Done) -> None:
+    nothing = recipe(TRAIN, {"stages": [{"name": name, "layers": "blocks.0.cnv"}]})
+    with pytest.raises(InputError, match=r"did you mean 'blocks\.0\.conv'"):
+        train(Bench(nothing, done.home))
 
 
 @pytest.mark.parametrize("damage", ["truncated", "altered", "missing"])
