@@ -122,11 +122,12 @@ def _line(row: Row, cost: str) -> str:
     value = row.get(cost)
     shown = "not timed" if value is None else cost_words(float(value), cost)
     quality = quality_words(row["quality"], str(row.get("metric") or "accuracy"))
-    pruned = f"{format_share(row['sparsity'])} {row['pruning']}" if row.get("sparsity") else "dense"
+    pruned = f"{format_share(row['sparsity'])} {row['pruning']}" if row.get("sparsity") else "unpruned"
     bits = f"{row['bits']} bits" if row.get("bits") else ""
-    marks = [word for word, on in (("simulated", row.get("simulated")), ("slower here", row.get("slower_here")),
-                                   ("preview", row.get("preview"))) if on]  # fmt: skip
     name = row["role"] if row.get("role") != "trial" else row["origin"]
+    shipped = row["origin"] == "shipped" and name != "shipped"  # whose milliseconds are another machine's
+    marks = [word for word, on in (("simulated", row.get("simulated")), ("slower here", row.get("slower_here")),
+                                   ("preview", row.get("preview")), ("shipped", shipped)) if on]  # fmt: skip
     text = f"{row['key'][:SHOWN_KEY]}  {quality:>7}  {shown:>9}  {row.get('student') or '?':<16} {name:<8}  {pruned}"
     return ", ".join([text, *filter(None, [bits, *marks])])
 

@@ -129,6 +129,15 @@ class TestTables:
         assert len(found) == len(rows)
         assert [r["latency_ms"] for r in found] == sorted(r["latency_ms"] for r in rows)
 
+    def test_a_line_names_what_is_shipped_whatever_its_role(self, rows: Any, capsys: Any) -> None:
+        rows.append(row(902, sparsity=0.0, pruning="none", bits=4))
+        assert cli.main(["results", "--task", TASK]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        (teacher,) = [line for line in lines if " teacher " in line]
+        assert teacher.endswith(", shipped")
+        assert sum("unpruned, 4 bits" in line for line in lines) == 1
+        assert not any(" dense, " in line for line in lines), "a quantized student is no dense one"
+
     def test_front_holds_no_beaten_point(self, rows: Any, capsys: pytest.CaptureFixture[str]) -> None:
         found = printed(capsys, "front", "--task", TASK)
         line = found["front"]
