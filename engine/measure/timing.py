@@ -67,8 +67,8 @@ def _beside(built: Built, reference: Reference, shape: tuple[int, ...]) -> dict[
     """``built`` timed beside the dense student; the dense graph itself alone, its ratio is 1 by identity."""
     if built.graph_key == reference.built.graph_key:
         found = timed({MINE: built.onnx}, shape, None)
-        one = {"ratio": 1.0, "ratio_low": 1.0, "ratio_high": 1.0}
-        return {batch: replace(rows[MINE], **one) for batch, rows in found.items()}
+        alone = {batch: rows[MINE] for batch, rows in found.items()}
+        return {batch: replace(row, ratio=1.0, ratio_low=1.0, ratio_high=1.0) for batch, row in alone.items()}
     found = timed({REFERENCE: reference.built.onnx, MINE: built.onnx}, shape, REFERENCE)
     return {batch: rows[MINE] for batch, rows in found.items()}
 
