@@ -57,16 +57,25 @@ def estimate(home: Home, recipe_json: Mapping[str, Any]) -> dict[str, Any]:
     recipe = check(recipe_json)
     epochs = sum(p.epochs for p in recipe.phases)
     rows = [r for r in rows_here(home, recipe.task, ("trial",)) if r["student"] == recipe.student and r["epochs"]]
-    paces = [max(r["seconds"] - OVERHEAD_SECONDS, 0.1) / r["epochs"] for r in rows if r["data"] == recipe.data]
-    if paces:
-        pace, spread = statistics.median(paces[-20:]), 0.25
-        basis = f"{len(paces)} finished trial{'s' * (len(paces) > 1)} of {recipe.student} in this home"
+    rows = [r for r in rows if r["data"] == recipe.data]
+    if rows:
+        pace, spread = _pace(rows), 0.25
+        basis = f"{len(rows)} finished trial{'s' * (len(rows) > 1)} of {recipe.student} in this home"
     else:
         model = catalogues.current().row("models", recipe.student)
         pace = model["seconds_per_epoch"] * (FULL_DATA_FACTOR if recipe.data == "full" else 1.0)
         spread, basis = 0.6, f"the time that {recipe.student} took on the machine where it was written down"
     seconds = OVERHEAD_SECONDS + pace * epochs
     return {"seconds": seconds, "low": seconds * (1 - spread), "high": seconds * (1 + spread), "basis": basis}
+
+
+def _pace(rows: Iterable[Row]) -> float:
+    """Seconds an epoch. Of the trials on one dense student only the slowest counts: others resumed its training."""
+    slowest: dict[str, float] = {}
+    for row in rows:
+        pace = max(row["seconds"] - OVERHEAD_SECONDS, 0.1) / row["epochs"]
+        slowest[row["dense_key"]] = max(pace, slowest.pop(row["dense_key"], 0.0))
+    return statistics.median(list(slowest.values())[-20:])
 
 
 def ensure_runner(home: Home, patience: float = 0.0) -> None:

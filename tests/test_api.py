@@ -150,6 +150,17 @@ def test_estimates_learn_from_what_ran_here(home: Home) -> None:
     assert learnt["basis"] == "1 finished trial of plain_1k5 in this home"
 
 
+@pytest.mark.usefixtures("none_shipped")
+def test_estimates_are_not_fooled_by_trials_that_resumed_another_ones_training(home: Home) -> None:
+    finish(home, recipe(), seconds=api.OVERHEAD_SECONDS + 50.0)
+    for bits in (2, 3, 4):
+        phases = [*recipe()["phases"][:1], {"stages": [{"name": "quantize_linear", "bits": bits}]}]
+        finish(home, recipe(phases=phases), seconds=api.OVERHEAD_SECONDS + 0.5)
+    learnt = api.estimate(home, recipe(5))
+    assert learnt["seconds"] == pytest.approx(api.OVERHEAD_SECONDS + 50.0)
+    assert learnt["basis"] == "4 finished trials of plain_1k5 in this home"
+
+
 def test_seconds_left_follow_from_the_share_done(home: Home) -> None:
     key = api.submit(home, recipe(), companions=False)["key"]
     assert api.status(home, key)["seconds_left"] is None
