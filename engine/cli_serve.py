@@ -35,7 +35,8 @@ def app(options: argparse.Namespace, home: Home) -> int:
         raise FileError(f"{page} is missing; start the app from a checkout (`make run`)")
     _check_host(options.host, options.allow_network)
     _check_port(options.host, options.port)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the page server must not outlive this process
+    for number in (signal.SIGINT, signal.SIGTERM):  # the page server must not outlive this process, started how it may
+        signal.signal(number, signal.default_int_handler)
     served = subprocess.Popen(_command(page, options), cwd=ROOT, env=os.environ | {"STILLHOUSE_HOME": str(home.root)})
     try:
         _announce(options, served)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from typing import Any
 
 import plotly.graph_objects as go
@@ -180,20 +179,12 @@ class TestPareto:
         with pytest.raises(InputError, match="dark"):
             figures.pareto_figure(self.info(), "darc")
 
-    def test_many_points_use_webgl_and_are_quick(self) -> None:
-        rows = many(2000)
-        info = figures.pareto_info(rows)
+    def test_many_points_use_webgl(self) -> None:
+        info = figures.pareto_info(many(2000))
         assert len(info.points) == 2000
         drawn = figures.pareto_figure(info)
         assert {t["type"] for t in drawn["data"] if len(t["x"]) > 300} == {"scattergl"}
         assert {t["type"] for t in figures.pareto_figure(self.info())["data"]} == {"scatter"}
-        # each rerun of a page; the fastest of several, since the machine that tests may be busy
-        seconds = []
-        for _ in range(7):
-            start = time.perf_counter()
-            figures.pareto_figure(figures.pareto_info(rows))
-            seconds.append(time.perf_counter() - start)
-        assert min(seconds) < 0.030
 
     def test_translated_words_reach_every_text(self) -> None:
         german = {"knee": "Knie", "axis_packed_bytes": "Größe", "metric_accuracy": "Genauigkeit", "trial": "Versuche"}
