@@ -1,0 +1,78 @@
+"""What every visitor sees first: both charts, a legend with symbols, nothing that spills over, no complaint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from browser.conftest import Window, foreign
+
+pytestmark = pytest.mark.browser
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+# elements of the main part that reach beyond its right edge (charts clip what they draw themselves)
+SPILLED = """() => { const edge = document.querySelector('[data-testid=stMain]').getBoundingClientRect().right + 1;
+  return [...document.querySelectorAll('[data-testid=stMain] *:not(svg *)')]
+    .filter(e => e.offsetParent && e.getBoundingClientRect().right > edge).map(e => e.outerHTML.slice(0, 90)) }"""
+MISSING = "() => [...document.querySelectorAll('.sh-key img')].filter(i => !i.naturalWidth || !i.checkVisibility()).length"
+SIZES = ((1280, 720), (1920, 1080))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_the_first_page(seeded: str, opened: Callable[..., Window], scheme: str, width: int, height: int) -> None:
+    window = opened(seeded, width, height, scheme)
+    window.settled()
+    page = window.page
+    assert page.evaluate(OVERFLOW) <= 0
+    assert page.evaluate(SPILLED) == []
+    assert page.locator(".sh-key img").count() >= 6
+    assert page.evaluate(MISSING) == 0
+    for name in ("packed_bytes", "latency_ms"):
+        chart = page.locator(f".st-key-chart_{name}")
+        assert chart.locator("path.point").count() >= 20
+        box = chart.bounding_box()
+        assert box and box["y"] < height - 100, "the top of both charts is on the first screen"
+        assert box["width"] > 350
+    for name in ("preset", "run", "story"):
+        box = page.locator(f".st-key-{name}").first.bounding_box()
+        assert box and box["y"] + box["height"] < height
+    assert window.errors == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_words_stand_out_from_their_background(seeded: str, opened: Callable[..., Window], scheme: str) -> None:
+    window = opened(seeded, scheme=scheme)
+    window.settled()
+    for selector in (".st-key-run button p", ".sh-story", ".sh-key span", ".sh-sub"):
+        assert contrast(window, selector) >= 4.5, selector
+
+
+def contrast(window: Window, selector: str) -> float:
+    """WCAG 2 contrast of an element's text with the first opaque background behind it."""
+    pair = window.page.evaluate(
+        """s => { let e = document.querySelector(s); const text = getComputedStyle(e).color;
+        const paint = c => { const g = new OffscreenCanvas(1, 1).getContext('2d'); g.fillStyle = c;
+          g.fillRect(0, 0, 1, 1); return [...g.getImageData(0, 0, 1, 1).data] };
+        while (e && paint(getComputedStyle(e).backgroundColor)[3] < 250) e = e.parentElement;
+        const behind = paint(getComputedStyle(e).backgroundColor), over = paint(text), a = over[3] / 255;
+        return [over.slice(0, 3).map((v, i) => a * v / 1 + (1 - a) * behind[i]), behind.slice(0, 3)] }""",
+        selector,
+    )
+    light, dark = sorted((_luminance(rgb) for rgb in pair), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(rgb: list[float]) -> float:
+    linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in (c / 255 for c in rgb)]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_nothing_is_asked_of_another_machine(
+    seeded: str, opened: Callable[..., Window], addresses: list[str]
+) -> None:
+    window = opened(seeded)
+    window.settled()
+    assert any(a.startswith(f"{seeded}/_stcore/stream") for a in addresses), "the requests are logged"
+    assert foreign(addresses) == []
+    assert foreign(["https://example.org/a.js", f"{seeded}/x"]) == ["https://example.org/a.js"]
