@@ -167,23 +167,34 @@ def test_a_constraint_after_a_mask_cannot_undo_it() -> None:
     assert torch.equal(layer.weight == 0, ~mask.mask)
 
 
-def constrained(bits: int = 4) -> nn.Linear:
+def constrained(bits: int = 4, method: str = "least_squares") -> nn.Linear:
     """A linear layer with half its weights masked and the rest quantized, as for an 8-bit layer with its input."""
     layer = nn.Linear(8, 4)
     add(layer, Mask(layer.weight)).tighten(torch.arange(32).view(4, 8) % 2 == 0)
-    quantizer = add(layer, Quantizer(layer.weight, bits, "channel", "least_squares"))
+    quantizer = add(layer, Quantizer(layer.weight, bits, "channel", method))
     quantizer.fit(incoming(layer, quantizer))
     inputs.attach(layer)
     return layer
 
 
 def test_straight_through_gradient_reaches_weights_but_not_masked_ones() -> None:
-    layer = constrained(2)
+    layer = constrained(2, "maximum")
     layer.weight.sum().backward()
     mask = find(layer, Mask)
     assert mask is not None
     gradient = layer.parametrizations.weight.original.grad
     assert torch.equal(gradient, mask.mask.float())
+
+
+def test_gradient_stops_for_weights_far_beyond_the_lattice() -> None:
+    layer = nn.Linear(4, 1)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[0.2, -1.4, 1.6, -9.0]]))
+    quantizer = add(layer, Quantizer(layer.weight, 2, "tensor", "maximum"))
+    quantizer.active.fill_(True)
+    layer.weight.sum().backward()
+    assert layer.weight.tolist() == [[0.0, -1.0, 1.0, -1.0]]
+    assert layer.parametrizations.weight.original.grad.tolist() == [[1.0, 1.0, 0.0, 0.0]]
 
 
 @pytest.mark.parametrize("bits", BITS)

@@ -18,7 +18,7 @@ from engine.weights.constraint import Quantizer, add, find, incoming, weight_of
 
 TRAININGS = ("post", "qat")
 ACTIVATION_BITS = 8
-REFRESH = 16  # steps between two least-squares searches while training
+REFRESH = 4  # steps between two least-squares searches while training: at 2 bits 16 costs accuracy, 1 gains none
 
 
 @register
@@ -39,7 +39,7 @@ class QuantizeLinear(Stage):
     )
     source = (
         "Jacob et al. 2018, arXiv:1712.05877; Krishnamoorthi 2018, arXiv:1806.08342; 1 bit: Rastegari et al. 2016, "
-        "arXiv:1603.05279, eq. 6; straight-through estimator: Bengio et al. 2013, arXiv:1308.3432"
+        "arXiv:1603.05279, eq. 6; training: Hubara et al. 2016, arXiv:1602.02830, eq. 4 (straight-through estimator)"
     )
     expect = (
         "8 bits cost next to nothing, 4 bits about a point. At 3 bits the scales matter (least squares), and at 2 or "
@@ -85,7 +85,7 @@ class QuantizeLinear(Stage):
             inputs.calibrate(model, context.calibration)
 
     def after_step(self, step: Step) -> None:
-        """Scales follow the weights: by maximum at every step, by least squares (a search) every 16th."""
+        """Scales follow the weights: by maximum at every step, by least squares (a search) every 4th."""
         if self.training == "qat" and (self.scale == "maximum" or step.number % REFRESH == 0):
             self._fit(step.model)
 
