@@ -124,6 +124,7 @@ def test_predictions_and_paired_differences(home: Home) -> None:
     kept = api.predictions(home, a)
     assert kept.dtype == np.float16
     np.testing.assert_allclose(kept, logits, atol=2e-3)
+    assert np.array_equal(kept.argmax(1), logits.argmax(1))
     found = api.paired(home, a, b)
     both = [api.predictions(home, k).astype(np.float32) for k in (a, b)]
     labels = api.soft_targets(TASK)

@@ -30,9 +30,9 @@ LAYERS: dict[str, tuple[str, ...]] = {
             "engine.execution.presence",
             "engine.preview",
         ),
-        *("engine.tasks._fashion_mnist_files", "engine.search.pareto", "engine.figures"),
+        *("engine.tasks._fashion_mnist_files", "engine.search.pareto", "engine.figures", "engine.metrics"),
     ),
-    "tensors": ("engine.weights", "engine.metrics", "engine.step", "engine.taps"),
+    "tensors": ("engine.weights", "engine.step", "engine.taps"),
     "plug-ins": (
         *("engine.tasks", "engine.losses", "engine.stages", "sample_models"),
         *("engine.artifact", "engine.measure"),

@@ -155,3 +155,15 @@ def test_t_table_meets_its_tail() -> None:
     assert metrics.t95(31) == pytest.approx(2.0395, abs=1e-4)
     assert metrics.t95(120) == pytest.approx(1.9799, abs=1e-4)
     assert metrics.t95(1e9) == pytest.approx(metrics.Z95)
+
+
+@pytest.mark.parametrize("height", [8.0, 70_000.0])
+def test_halving_keeps_every_answer(height: float) -> None:
+    random = np.random.default_rng(0)
+    logits = (random.normal(size=(2_000, 10)) * 0.02 + height).astype(np.float32)  # steps that half precision loses
+    half = metrics.halved(logits)
+    assert half.dtype == np.float16
+    assert np.isfinite(half).all()
+    assert (half.argmax(1) == logits.argmax(1)).all()
+    assert (np.clip(logits, -65504, 65504).astype(np.float16).argmax(1) != logits.argmax(1)).any()
+    np.testing.assert_allclose(half, np.minimum(logits, 65504), rtol=2e-3)

@@ -21,6 +21,7 @@ import zstandard
 from numpy.typing import NDArray
 
 from engine.errors import FileError
+from engine.metrics import halved
 
 Bytes = NDArray[np.uint8]
 Logits = NDArray[np.float32]
@@ -130,17 +131,9 @@ def read_outputs(teacher: str, weights_sha256: str | None = None, path: Path | N
 
 
 def write_outputs(path: Path, outputs: dict[str, Logits], weights_sha256: str) -> None:
-    """Write a teacher's logits in half precision, which keeps every answer (see :func:`halved`)."""
+    """Write a teacher's logits in half precision, which keeps every answer (see :func:`engine.metrics.halved`)."""
     arrays: dict[str, NDArray[Any]] = {name: halved(outputs[name]) for name in SAMPLE}
     np.savez(path, allow_pickle=False, **arrays, weights_sha256=np.array(weights_sha256))
-
-
-def halved(logits: Logits) -> NDArray[np.float16]:
-    """[N, C] in float16; where rounding makes two logits equal, the answer's is the next number above."""
-    half, answers = logits.astype(np.float16), logits.argmax(1)
-    tied = np.flatnonzero(half.argmax(1) != answers)
-    half[tied, answers[tied]] = np.nextafter(half[tied].max(1), np.float16(np.inf))
-    return half
 
 
 def read_full(folder: Path | None = None) -> Images:
