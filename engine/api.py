@@ -256,14 +256,22 @@ def _overall(states: set[str]) -> str:
 
 
 def _companions(home: Home, recipe_json: Mapping[str, Any]) -> dict[str, Row | None]:
-    shipped = [e["result"] for e in api_rows.shipped(recipe_json["task"])]
-    teacher = next((r for r in shipped if api_rows.role_of(r["recipe"]) == "teacher"), None)
-    facts: dict[str, Row | None] = {"teacher": api_rows.block(teacher)}
+    facts: dict[str, Row | None] = {"teacher": api_rows.block(_teacher(home, recipe_json))}
     if api_rows.role_of(recipe_json) == "teacher":
         return {"baseline": None, "dense": None, **facts}
     recipe = check(recipe_json)
     pairs = {"baseline": recipe.baseline().key, "dense": recipe.dense().key}
     return {name: api_rows.block(api_status.body(home, key)) for name, key in pairs.items()} | facts
+
+
+def _teacher(home: Home, recipe_json: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The result of the recipe's last teacher, with which agreement is counted too; the task's where it has none."""
+    named = [t for p in recipe_json["phases"] for t in p.get("teachers", ())]
+    if named and isinstance(named[-1], Mapping):
+        return api_status.body(home, check(named[-1]).key)
+    wanted = named[-1:] or catalogues.current().teachers(recipe_json["task"])
+    shipped = (e["result"] for e in api_rows.shipped(recipe_json["task"]))
+    return next((r for r in shipped if r["recipe"]["student"] in wanted), None)
 
 
 def _labels(task: str) -> npt.NDArray[Any]:

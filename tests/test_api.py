@@ -97,6 +97,16 @@ def test_the_run_object(home: Home, shipped: list[dict[str, Any]]) -> None:
     assert json.loads(json.dumps(run, allow_nan=False)) == run
 
 
+@pytest.mark.usefixtures("shipped")
+def test_the_teacher_of_a_run_is_the_one_that_taught_it(home: Home) -> None:
+    first, *others = recipe()["phases"]
+    taught = recipe(phases=[{**first, "teachers": [recipe(5)]}, *others])
+    key = finish(home, taught)
+    assert api.result(home, key)["teacher"] is None, "another teacher's numbers are not its teacher's"
+    assistant = finish(home, recipe(5))
+    assert api.result(home, key)["teacher"]["key"] == assistant
+
+
 def test_a_run_object_without_a_result(home: Home) -> None:
     key = api.submit(home, recipe(), companions=False)["key"]
     api.cancel(home, key)
