@@ -97,17 +97,24 @@ def defaults(task: str) -> dict[str, Any]:
 
 
 def to_recipe(form: Form) -> dict[str, Any]:
-    """The recipe in JSON. Stages that act while training join the training phase, the others follow it."""
+    """The recipe in JSON.
+
+    Stages that act while training join the training phase, the others follow it. What is pruned at once is pruned after
+    training; bits that are trained then train in the repair that follows, since masks come before quantizers.
+    """
     get, rows = form.get, catalogue.current()
     loss = _part(form, "losses", get("loss"))
     teachers = [get("teacher")] if rows.row("losses", get("loss")).get("needs_teacher") else []
     train: dict[str, Any] = {"epochs": get("epochs"), "loss": loss, "teachers": teachers, "stages": []}
     repair: dict[str, Any] = {**train, "epochs": get("finetune"), "stages": []}
     after: dict[str, Any] = {"epochs": 0, "stages": []}
+    cut = _cut_after_training(form)
     for name in _stages(form):
         stage = _part(form, "stages", name)
-        tuned = name != QUANTIZER and repair["epochs"]
-        place = train if _acts_in_training(stage) else repair if tuned else after
+        if _acts_in_training(stage):
+            place = repair if cut else train
+        else:
+            place = repair if name != QUANTIZER and repair["epochs"] else after
         place["stages"].append(stage)
     if train["stages"] or repair["stages"] or after["stages"]:
         after["stages"].append({"name": REPAIR})
@@ -173,8 +180,9 @@ def _budget(task: Mapping[str, Any], usual: Mapping[str, Any]) -> Iterator[Field
 
 
 def _finish(form: Form, usual: Mapping[str, Any]) -> Iterator[Field]:
-    repaired = 1 if form.values["pruning"] == "channels" else usual.get("finetune", 0)
-    yield Field(Knob("finetune", "int", repaired, _help("finetune"), 0, 20, advanced=True), "run")
+    needed = int(_cut_after_training(form) and _trains_bits(form))
+    repaired = 1 if form.values["pruning"] == "channels" else max(needed, usual.get("finetune", 0))
+    yield Field(Knob("finetune", "int", repaired, _help("finetune"), needed, 20, advanced=True), "run")
     yield Field(Knob("seed", "int", usual.get("seed", 0), _help("seed"), 0, MAX_SEED), "run")
     yield _choice("data", DATA, usual.get("data", "sample"), "run", advanced=True)
     yield Field(Knob("image", "int", 0, _help("image"), 0, 999), "view")
@@ -226,6 +234,16 @@ def _part(form: Form, kind: str, name: str) -> dict[str, Any]:
     group = {"losses": "teaching"}.get(kind, "bits" if name == QUANTIZER else "pruning")
     knobs = catalogue.current().knobs(kind, name)
     return {"name": name, **{k.name: form.values[_name(group, k.name)] for k in knobs}}
+
+
+def _cut_after_training(form: Form) -> bool:
+    """Whether something is pruned at once, which happens when training is over."""
+    stage = PRUNING[form.values["pruning"]]
+    return stage is not None and not _acts_in_training(_part(form, "stages", stage))
+
+
+def _trains_bits(form: Form) -> bool:
+    return form.values["bits"] != FULL_PRECISION and _acts_in_training(_part(form, "stages", QUANTIZER))
 
 
 def _acts_in_training(stage: Mapping[str, Any]) -> bool:
