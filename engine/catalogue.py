@@ -98,6 +98,8 @@ def _described(folder: str, stamp: tuple[tuple[str, int], ...]) -> Catalogue:
 
 
 def _stamp(folder: str) -> tuple[tuple[str, int], ...]:
+    if not Path(folder).is_dir():
+        raise FileError(f"STILLHOUSE_PLUGINS: {folder} is not a folder; set it to one that holds *.py plug-ins")
     return tuple((p.name, p.stat().st_mtime_ns) for p in sorted(Path(folder).glob("*.py")))
 
 

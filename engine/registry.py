@@ -6,12 +6,14 @@ models as *instances* (their fields are facts). A duplicate name raises, and so 
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import inspect
 import os
 import pkgutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -66,17 +68,11 @@ def get(kind: str, name: str) -> Any:
 
 def load_all() -> None:
     """Import every plug-in module of the project and of the folder ``STILLHOUSE_PLUGINS``, once."""
-    for package_name in PACKAGES:
-        if package_name not in _loaded:
-            _loaded.add(package_name)
-            package = importlib.import_module(package_name)
-            for module in pkgutil.iter_modules(package.__path__):
-                if not module.name.startswith("_"):
-                    importlib.import_module(f"{package_name}.{module.name}")
+    for name in PACKAGES:
+        _once(name, functools.partial(_load_package, name))
     folder = os.environ.get("STILLHOUSE_PLUGINS", "")
-    if folder and folder not in _loaded:
-        _loaded.add(folder)
-        _load_folder(Path(folder))
+    if folder:
+        _once(folder, functools.partial(_load_folder, Path(folder)))
 
 
 def describe(kind: str, entry: Any) -> dict[str, Any]:
@@ -86,6 +82,24 @@ def describe(kind: str, entry: Any) -> dict[str, Any]:
     row |= entry.facts() if hasattr(entry, "facts") else {}
     row["knobs"] = [k.to_json() for k in knobs_of(entry)] if inspect.isclass(entry) else []
     return row
+
+
+def _once(name: str, load: Callable[[], None]) -> None:
+    if name in _loaded:
+        return
+    _loaded.add(name)  # already now: a plug-in may ask for others while it is imported
+    try:
+        load()
+    except BaseException:
+        _loaded.discard(name)  # what failed must fail again, not be missing from the second call on
+        raise
+
+
+def _load_package(name: str) -> None:
+    package = importlib.import_module(name)
+    for module in pkgutil.iter_modules(package.__path__):
+        if not module.name.startswith("_"):
+            importlib.import_module(f"{name}.{module.name}")
 
 
 def _load_folder(folder: Path) -> None:
