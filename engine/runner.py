@@ -112,9 +112,7 @@ class Runner:
             store.finish(ended.id, ended.attempt, ended.point)
         elif ended.how == "died":
             store.died(ended.id, ended.attempt, ended.reason)
-        elif ended.how == "failed":
-            store.fail(ended.id, ended.attempt, ended.reason)
-        else:  # whoever withdrew it has closed the attempt already, and then this changes nothing
+        else:  # failed, or stopped: whoever withdrew it has closed the attempt already, and then this changes nothing
             store.fail(ended.id, ended.attempt, ended.reason)
         if ended.how != "done":
             say(f"{ended.id[:40]} attempt {ended.attempt} {ended.how}: {ended.reason}")
