@@ -182,9 +182,15 @@ def progress(bench: Bench, number: int, step: StepReport) -> dict[str, Any]:
 def _teacher(bench: Bench, teacher: str | Recipe, mode: str) -> Any:
     if mode == "live":
         return LiveTeacher(load_teacher(teacher) if isinstance(teacher, str) else train_teacher(bench, teacher))
-    return CachedTeacher(
-        outputs(bench.home, bench.task, bench.recipe.data, teacher, "train", lambda r: train_teacher(bench, r))
-    )
+
+    def on_batch(done: int, count: int) -> None:
+        bench.breathe()
+        bench.report({"doing": "asking the teacher", "step": done, "steps": count})
+
+    def train_it(recipe: Recipe) -> nn.Module:
+        return train_teacher(bench, recipe)
+
+    return CachedTeacher(outputs(bench.home, bench.task, bench.recipe.data, teacher, "train", train_it, on_batch))
 
 
 def train_teacher(bench: Bench, recipe: Recipe) -> nn.Module:

@@ -19,6 +19,11 @@ from engine.recipe import Recipe
 from engine.tasks._base import Task
 
 Trainer = Callable[[Recipe], nn.Module]
+OnBatch = Callable[[int, int], None]
+
+
+def _nothing(_done: int, _all: int) -> None:
+    pass
 
 
 def load_teacher(name: str) -> nn.Module:
@@ -39,7 +44,9 @@ def load_teacher(name: str) -> nn.Module:
     return model.eval()
 
 
-def outputs(home: Home, task: Task, data: str, teacher: str | Recipe, split: str, train: Trainer) -> Tensor:
+def outputs(
+    home: Home, task: Task, data: str, teacher: str | Recipe, split: str, train: Trainer, on_batch: OnBatch = _nothing
+) -> Tensor:
     """Logits [N, classes] of ``teacher`` on ``split``; ``train`` makes a teacher that is itself a recipe."""
     if isinstance(teacher, str):
         shipped = task.shipped_outputs(teacher, data, split)
@@ -50,20 +57,23 @@ def outputs(home: Home, task: Task, data: str, teacher: str | Recipe, split: str
     if kept is not None:
         return kept
     model = load_teacher(teacher) if isinstance(teacher, str) else train(teacher)
-    logits = forward(model, task.split(data, split).inputs)
+    logits = forward(model, task.split(data, split).inputs, on_batch=on_batch)
     atomic_write(path, save({"logits": logits}))
     return logits
 
 
 @torch.no_grad()
-def forward(model: nn.Module, inputs: Tensor, batch: int = 500) -> Tensor:
-    """Logits of ``model`` in eval mode, in batches."""
+def forward(model: nn.Module, inputs: Tensor, batch: int = 500, on_batch: OnBatch = _nothing) -> Tensor:
+    """Logits of ``model`` in eval mode; ``on_batch(done, all)`` is called after each batch."""
     was_training = model.training
     model.eval()
+    chunks, found = torch.split(inputs, batch), []
     with torch.nn.utils.parametrize.cached():
-        logits = torch.cat([model(chunk) for chunk in torch.split(inputs, batch)])
+        for number, chunk in enumerate(chunks, 1):
+            found.append(model(chunk))
+            on_batch(number, len(chunks))
     model.train(was_training)
-    return logits
+    return torch.cat(found)
 
 
 def _verify(name: str, content: bytes) -> None:

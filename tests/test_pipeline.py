@@ -154,8 +154,11 @@ def test_without_test_the_test_images_are_not_read(done: Done, monkeypatch: pyte
 def test_a_teacher_may_be_a_recipe(done: Done) -> None:
     assistant = recipe(TRAIN, student="plain_1k5", seed=1).to_json()
     taught = recipe(TRAIN | {"teachers": [assistant]})
-    outcome = finished(done.home.root, taught).outcome
+    finish = finished(done.home.root, taught)
+    outcome = finish.outcome
     assert outcome.result.quality.value > 0.7
+    asked = [e for e in finish.events if e["doing"] == "asking the teacher"]
+    assert asked[-1]["step"] == asked[-1]["steps"] == len(asked)
     task = registry.get("tasks", "fashion_mnist")
     model = train(Bench(Recipe.from_json(assistant), done.home)).model
     split = task.split("sample", "validation")
