@@ -80,4 +80,5 @@ def _timed_again(row: Row, found: Mapping[str, Any] | None) -> Row:
     if found is None:
         return row
     fields = api_rows.latency_fields(found.get("latency"), found.get("latency_batch32"))
-    return row | fields | {"machine": found.get("machine", "this machine"), "created": found["created"]}
+    where = {"machine": found.get("machine", "this machine"), "machine_id": found.get("machine_id")}
+    return row | fields | where | {"created": found["created"]}

@@ -33,6 +33,7 @@ def row_of(result: Mapping[str, Any], dense_key: str, created: float | str, mach
     row |= {k: cost[k] for k in ("packed_bytes", "onnx_bytes", "parameters", "nonzero", "macs")}
     row |= latency_fields(cost.get("latency"), cost.get("latency_batch32"))
     row["machine"] = machine or machine_of(result)
+    row["machine_id"] = (result.get("environment") or {}).get("machine_id")
     return row
 
 

@@ -63,4 +63,5 @@ def _row(
     dense = next(e for e in group if e["dense"])
     smaller = entry["packed_bytes"] < dense["packed_bytes"]
     one, many = (asdict(to_latency(readings[b], Facts(**entry["facts"]), smaller)) for b in BATCHES)
-    return {"latency": one, "latency_batch32": many, "machine": machine.facts()["machine"]}
+    where = {name: machine.facts()[name] for name in ("machine", "machine_id")}
+    return {"latency": one, "latency_batch32": many, **where}

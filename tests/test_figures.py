@@ -85,6 +85,13 @@ class TestPareto:
         sizes = figures.pareto_info([shipped, mine], "packed_bytes")
         assert [sizes.points[i].key[-1] for i in sizes.front] == ["1"], "bytes are the same everywhere"
 
+    def test_machines_of_one_name_are_told_apart_by_their_ids(self) -> None:
+        shipped = row(1, origin="shipped", machine="AMD EPYC", machine_id="a", latency_ms=0.001, quality=0.99)
+        mine = row(2, machine="AMD EPYC", machine_id="b", latency_ms=0.05)
+        again = {**shipped, "machine_id": "b"}
+        assert [p.elsewhere for p in figures.pareto_info([shipped, mine], "latency_ms").points] == [True, False]
+        assert [p.elsewhere for p in figures.pareto_info([again, mine], "latency_ms").points] == [False, False]
+
     def test_ruined_points_start_below_the_chart_and_are_counted(self) -> None:
         rows = [row(i, quality=q, packed_bytes=1000 * (i + 1)) for i, q in enumerate((0.12, 0.30, 0.85, 0.90))]
         info = figures.pareto_info(rows)

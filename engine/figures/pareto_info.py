@@ -159,10 +159,17 @@ def _usable(row: Row, cost: str) -> bool:
 def _foreign(rows: Sequence[Row], machine: str | None) -> list[bool]:
     """Which rows were timed on another machine; none when nothing was timed on this one yet."""
     own = [row for row in rows if row.get("origin") != "shipped" and row.get("machine")]
+    here: Row = {"machine": machine}
     if machine is None and own:
-        machine = str(max(own, key=lambda row: str(row.get("created") or ""))["machine"])
-    foreign = [bool(machine and row.get("machine") and row["machine"] != machine) for row in rows]
+        here = max(own, key=lambda row: str(row.get("created") or ""))
+    foreign = [not _same_machine(row, here) for row in rows]
     return [False] * len(rows) if all(foreign) else foreign
+
+
+def _same_machine(row: Row, here: Row) -> bool:
+    """By their ids where both are known: many different processors call themselves "AMD EPYC"."""
+    name = "machine_id" if row.get("machine_id") and here.get("machine_id") else "machine"
+    return not (row.get(name) and here.get(name)) or bool(row[name] == here[name])
 
 
 def _mark(row: Row, cost: str, axis: Axis, front: bool, elsewhere: bool, hover: str) -> Mark:
