@@ -142,3 +142,12 @@ def test_run_submits_the_recipe_of_the_controls(app: AppTest, home: Home) -> Non
     app.button(key=f"cancel_{mine['key']}").click().run()
     assert not app.exception
     assert not [s for s in api.active(home) if s["key"] == mine["key"]]
+
+
+def test_a_clicked_point_stays_until_a_setting_moves(app: AppTest) -> None:
+    app.query_params["point"] = "abc"
+    app.run()
+    app.button(key="image_next").click().run()
+    assert dict(app.query_params) == {"point": "abc", "image": "1"}
+    app.slider(key="sparsity").set_value(0.7).run()
+    assert dict(app.query_params) == {"image": "1", "sparsity": "0.7"}

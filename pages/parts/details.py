@@ -68,18 +68,10 @@ def _numbers(row: Row) -> None:
 
 
 def _recipe(run: Row, row: Row, focus: Focus) -> None:
-    left, right = st.columns([1, 1])
-    with left:
-        st.caption(
-            say(
-                "fact.made",
-                origin=say(f"origin.{row['origin']}"),
-                machine=row.get("machine") or "",
-                when=when(row["created"]),
-            )
-        )
-        st.code(row["key"], language=None)
-    with right, st.container(horizontal=True, horizontal_alignment="right"):
+    origin, machine = say(f"origin.{row['origin']}"), row.get("machine") or ""
+    st.caption(say("fact.made", origin=origin, machine=machine, when=when(row["created"])))
+    st.code(row["key"], language=None)
+    with st.container(horizontal=True):
         if focus.reason != "measured" and expressible(run["recipe"]):
             st.button(say("fact.settings"), key="use_settings", on_click=_use, args=(dict(run["recipe"]),))
         if focus.reason == "clicked":

@@ -83,6 +83,8 @@ def watched(home: Home, keys: Mapping[str, str]) -> list[Status]:
 
 
 def _role(status: Status, keys: Mapping[str, str]) -> str:
+    if status["kind"] == "grid":
+        return "grid" if keys["dense"] in status["key"] else "other"
     if status["kind"] != "trial":
         return str(status["kind"])
     return next((role for role in ("trial", "dense", "baseline") if keys[role] == status["key"]), "other")
@@ -95,26 +97,32 @@ def _panel(home: Home, keys: Mapping[str, str], theme: str) -> None:
     with st.container(border=True, key="progress"):
         left, right = st.columns([1, 1.1], gap="large", vertical_alignment="center")
         with left:
-            _lead(home, shown[0], keys)
-            rest = [describe(s) for s in _one_a_role(shown[1:], shown[0]["role"])]
-            if rest:
-                st.caption("  \n".join(rest))
+            _runs(home, shown, keys)
         with right:
             curves.live(shown, theme)
 
 
+def _runs(home: Home, shown: Sequence[Status], keys: Mapping[str, str]) -> None:
+    """What ended badly, then the run that matters most now, then the others in a line each."""
+    for status in shown:
+        if status["state"] == "failed":
+            st.error(say("progress.failed", reason=status.get("error") or ""))
+        elif status["state"] == "cancelled":
+            st.info(say("progress.cancelled"))
+    alive = [s for s in shown if s["state"] in ALIVE]
+    if alive:
+        _lead(home, alive[0], keys)
+        rest = [describe(s) for s in _one_a_role(alive[1:], alive[0]["role"])]
+        st.caption("  \n".join(rest))
+
+
 def _lead(home: Home, status: Status, keys: Mapping[str, str]) -> None:
-    """The run that matters most now: a bar, what it does, the time left, and a button that cancels it."""
-    if status["state"] == "failed":
-        st.error(say("progress.failed", reason=status.get("error") or ""))
-    elif status["state"] == "cancelled":
-        st.info(say("progress.cancelled"))
-    else:
-        bar, button = st.columns([3, 1], vertical_alignment="center")
-        share = min(1.0, max(0.0, float((status.get("progress") or {}).get("fraction") or 0.0)))
-        bar.progress(share, text=describe(status))
-        button.button(say("progress.cancel"), key=f"cancel_{status['key']}", on_click=_cancel, width="stretch",
-                      args=(home, keys["trial"], status["key"]), help=say("progress.cancel_help"))  # fmt: skip
+    """A bar, what the run does, the time left, and a button that cancels it."""
+    bar, button = st.columns([3, 1], vertical_alignment="center")
+    share = min(1.0, max(0.0, float((status.get("progress") or {}).get("fraction") or 0.0)))
+    bar.progress(share, text=describe(status))
+    button.button(say("progress.cancel"), key=f"cancel_{status['key']}", on_click=_cancel, width="stretch",
+                  args=(home, keys["trial"], status["key"]), help=say("progress.cancel_help"))  # fmt: skip
 
 
 def _one_a_role(shown: Sequence[Status], lead: str) -> list[Status]:
@@ -129,7 +137,8 @@ def _one_a_role(shown: Sequence[Status], lead: str) -> list[Status]:
 
 def describe(status: Status) -> str:
     """A run's state in half a line."""
-    doing, student = status.get("progress") or {}, (status.get("recipe") or {}).get("student", "")
+    doing, recipe = status.get("progress") or {}, status.get("recipe") or {}
+    student = recipe.get("dense", recipe).get("student", "")
     role = "other_run" if status["role"] == "other" else status["role"]
     parts = [say(f"progress.{role}", student=str(student).replace("_", " "))]
     if status["state"] == "queued":

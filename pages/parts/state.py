@@ -11,6 +11,7 @@ from pages.parts import choices
 from pages.parts.choices import Form
 
 VALUES, WRITTEN, PROBLEMS, JOBS = "_values", "_written", "_problems", "_jobs"
+PAST, CHOSEN, MOST_PAST = "_past", "_chosen", 40
 
 
 def sync() -> Form:
@@ -19,8 +20,10 @@ def sync() -> Form:
     Must run before any widget of the form is drawn: it puts the checked values into the session.
     """
     address = st.query_params.to_dict()
-    fresh = address != st.session_state.get(WRITTEN)
+    fresh = address != st.session_state.get(WRITTEN) and not _late(address)
     form = choices.read(address, parse=True) if fresh else choices.read(_current())
+    if not fresh and _settings_moved(form):
+        form.values["point"] = ""  # the page describes the settings again, not what was clicked before
     changed = _store(form)
     if fresh or changed:
         st.session_state[PROBLEMS] = form.problems if fresh else []
@@ -28,8 +31,26 @@ def sync() -> Form:
     kept = {k: v for k, v in address.items() if k in choices.RESERVED}
     if {**written, **kept} != address:
         st.query_params.from_dict({**written, **kept})
-    st.session_state[WRITTEN] = {**written, **kept}
+    _remember({**written, **kept}, address)
     return form
+
+
+def _late(address: Mapping[str, str]) -> bool:
+    """Whether something on the page was changed before the browser had put the last change into its address.
+
+    Such a rerun still brings an older address of this session; read as a link, it would undo the change. The back button
+    brings one too, but changes nothing on the page.
+    """
+    chosen = st.session_state.pop(CHOSEN, False)
+    before = st.session_state.get(VALUES, {})
+    moved = any(before.get(name, value) != value for name, value in _held().items())
+    return (chosen or moved) and address in st.session_state.get(PAST, ())
+
+
+def _remember(written: dict[str, str], address: dict[str, str]) -> None:
+    past = [a for a in st.session_state.get(PAST, ()) if a not in (written, address)]
+    st.session_state[PAST] = [*past, address, written][-MOST_PAST:]
+    st.session_state[WRITTEN] = written
 
 
 def problems() -> list[str]:
@@ -39,7 +60,7 @@ def problems() -> list[str]:
 
 def choose(values: Mapping[str, Any]) -> None:
     """Set several choices at once, from a callback (before the widgets are drawn again)."""
-    st.session_state[PROBLEMS] = []
+    st.session_state[PROBLEMS], st.session_state[CHOSEN] = [], True
     for name, value in values.items():
         st.session_state[name] = value
     st.session_state[VALUES] = {**st.session_state.get(VALUES, {}), **values}
@@ -57,8 +78,16 @@ def remember_job(key: str) -> None:
 
 def _current() -> dict[str, Any]:
     """The last checked values with what the widgets hold now; a widget that is not drawn loses its own copy."""
-    held = {n: st.session_state[n] for n in choices.every_name() if n in st.session_state}
-    return {**st.session_state.get(VALUES, {}), **held}
+    return {**st.session_state.get(VALUES, {}), **_held()}
+
+
+def _held() -> dict[str, Any]:
+    return {n: st.session_state[n] for n in choices.every_name() if n in st.session_state}
+
+
+def _settings_moved(form: Form) -> bool:
+    before = st.session_state.get(VALUES, {})
+    return any(before.get(n, v) != v for n, v in form.values.items() if n not in choices.VIEW)
 
 
 def _store(form: Form) -> bool:
