@@ -111,6 +111,17 @@ def test_gradual_reaches_its_sparsity_however_short_the_phase(epochs: int) -> No
     assert sum(int((~m).sum()) for m in masks.values()) == round(0.7 * total)
 
 
+def test_finishing_reaches_the_sparsity_even_after_a_single_step() -> None:
+    model, context = fresh(), small_nets.context(1)
+    gradual = stage("prune_magnitude", sparsity=0.7, schedule="gradual")
+    gradual.attach(model, [])
+    gradual.prepare(model, context)
+    gradual.after_step(fake_step(model, 0, 1))
+    assert sparsity(model) == 0
+    gradual.finish(model, context)
+    assert sparsity(model) == pytest.approx(0.7, abs=0.003)
+
+
 # channels
 
 

@@ -95,6 +95,12 @@ def test_integers_are_reproduced_by_numpy_alone(bits: int) -> None:
     np.testing.assert_array_equal(found.dequantized(), again)
 
 
+def test_dequantized_zeros_have_no_sign() -> None:
+    w = torch.tensor([[-0.01, 1.0, -1.0]])
+    scale = torch.tensor(1.0)
+    assert not torch.signbit(affine.dequantize(affine.round_to_integers(w, scale, 4), scale))[0, 0]
+
+
 def test_memory_format_does_not_change_a_code() -> None:
     w = torch.randn(6, 4, 3, 3)
     a, b = affine.quantize(w, 3), affine.quantize(w.to(memory_format=torch.channels_last), 3)
