@@ -77,7 +77,7 @@ def _sizes(facts: Facts, others: tuple[str, ...]) -> str:
     if "dense" in others and facts.size_factor and facts.size != "unknown":
         said.append(say(f"story.size_{facts.size}", ratio=times(facts.size_factor), other=say("story.dense")))
     over = facts.times_smaller_than_teacher
-    if over:
+    if over and "teacher" in others:
         word = "smaller" if over > 1 else "larger"
         said.append(say(f"story.size_{word}", ratio=times(max(over, 1 / over)), other=say("story.teacher")))
     return say("story.and").join(said)
