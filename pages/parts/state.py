@@ -38,8 +38,8 @@ def sync() -> Form:
 def _late(address: Mapping[str, str]) -> bool:
     """Whether something on the page was changed before the browser had put the last change into its address.
 
-    Such a rerun still brings an older address of this session; read as a link, it would undo the change. The back button
-    brings one too, but changes nothing on the page.
+    Such a rerun still brings an older address of this session; read as a link, it would undo the change. The back
+    button brings one too, but changes nothing on the page.
     """
     chosen = st.session_state.pop(CHOSEN, False)
     before = st.session_state.get(VALUES, {})

@@ -26,10 +26,9 @@ def form_panel(form: Form) -> None:
     for group in GROUPS:
         with st.container(key=f"group_{group}"):
             st.html(f'<h3 class="sh-group">{escape(say(f"group.{group}"))}</h3>')
-        for field in form.group(group):
-            if not _rare(field):
+            for field in (f for f in form.group(group) if not _rare(f)):
                 widget(field, form)
-        _note(group, form)
+            _note(group, form)
     for field in (f for f in form.group("run") if not _rare(f)):
         widget(field, form)
     with st.expander(say("group.more")):

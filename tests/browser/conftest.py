@@ -1,7 +1,7 @@
-"""The real app as a process of its own, a real browser, and a list of every address that the browser asked for.
+"""The real app as a process of its own, a real browser, and every address that the browser asked for.
 
-Two servers for the whole folder: ``seeded`` shows a home full of made-up results (tests/browser/seeded.py) where nothing
-runs, since this process holds the runner's lock; ``working`` starts with an empty home and runs real trials.
+Two servers for the whole folder: ``seeded`` shows a home full of made-up results (tests/browser/seeded.py) where
+nothing runs, since this process holds the runner's lock; ``working`` starts with an empty home and runs real trials.
 """
 
 from __future__ import annotations

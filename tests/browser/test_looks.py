@@ -14,7 +14,9 @@ OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clie
 SPILLED = """() => { const edge = document.querySelector('[data-testid=stMain]').getBoundingClientRect().right + 1;
   return [...document.querySelectorAll('[data-testid=stMain] *:not(svg *)')]
     .filter(e => e.offsetParent && e.getBoundingClientRect().right > edge).map(e => e.outerHTML.slice(0, 90)) }"""
-MISSING = "() => [...document.querySelectorAll('.sh-key img')].filter(i => !i.naturalWidth || !i.checkVisibility()).length"
+MISSING = (
+    "() => [...document.querySelectorAll('.sh-key img')].filter(i => !i.naturalWidth || !i.checkVisibility()).length"
+)
 SIZES = ((1280, 720), (1920, 1080))
 
 
@@ -32,11 +34,13 @@ def test_the_first_page(seeded: str, opened: Callable[..., Window], scheme: str,
         chart = page.locator(f".st-key-chart_{name}")
         assert chart.locator("path.point").count() >= 20
         box = chart.bounding_box()
-        assert box and box["y"] < height - 100, "the top of both charts is on the first screen"
+        assert box, name
+        assert box["y"] < height - 100, "the top of both charts is on the first screen"
         assert box["width"] > 350
     for name in ("preset", "run", "story"):
         box = page.locator(f".st-key-{name}").first.bounding_box()
-        assert box and box["y"] + box["height"] < height
+        assert box, name
+        assert box["y"] + box["height"] < height, name
     assert window.errors == []
 
 
@@ -68,9 +72,7 @@ def _luminance(rgb: list[float]) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def test_nothing_is_asked_of_another_machine(
-    seeded: str, opened: Callable[..., Window], addresses: list[str]
-) -> None:
+def test_nothing_is_asked_of_another_machine(seeded: str, opened: Callable[..., Window], addresses: list[str]) -> None:
     window = opened(seeded)
     window.settled()
     assert any(a.startswith(f"{seeded}/_stcore/stream") for a in addresses), "the requests are logged"
