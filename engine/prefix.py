@@ -1,15 +1,16 @@
 """Trained prefixes of recipes, kept by content key: a 70-point grid trains its student once.
 
-An entry holds what rebuilds the student bit for bit: the structure plans of its stages (JSON) and the state dict
-(safetensors;
-masks, scales and step counters are buffers in it), with the training curve beside them.
+An entry is a SHA-256 digest and a safetensors file with what rebuilds the student bit for bit: the structure plans of
+its stages (JSON) and the state dict (masks, scales and step counters are buffers in it), with the training curve.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
@@ -40,8 +41,8 @@ def save_prefix(home: Home, key: str, trained: Trained) -> None:
         "phases": [dataclasses.asdict(p) for p in trained.phases],
     }
     tensors = {name: value.detach().contiguous() for name, value in trained.model.state_dict().items()}
-    path = home.cache("prefix") / f"{key}.safetensors"
-    atomic_write(path, save(tensors, metadata={"stillhouse": json.dumps(head)}))
+    content = save(tensors, metadata={"stillhouse": json.dumps(head)})
+    atomic_write(_path(home, key), hashlib.sha256(content).digest() + content)
 
 
 def load_prefix(home: Home, key: str, fresh: nn.Module, attach: Any) -> Trained | None:
@@ -49,11 +50,11 @@ def load_prefix(home: Home, key: str, fresh: nn.Module, attach: Any) -> Trained 
 
     A damaged entry is removed and trained again: it is a cache, the store holds the results.
     """
-    path = home.cache("prefix") / f"{key}.safetensors"
+    path = _path(home, key)
     if not path.exists():
         return None
     try:
-        content = path.read_bytes()
+        content = _whole(path.read_bytes())
         head = _header(content)
         attach(fresh, head["plans"])
         fresh.load_state_dict(load(content), strict=True)
@@ -63,6 +64,18 @@ def load_prefix(home: Home, key: str, fresh: nn.Module, attach: Any) -> Trained 
     curve = tuple(CurvePoint(**p) for p in head["curve"])
     phases = tuple(PhaseResult(p["name"], p["quality"]) for p in head["phases"])
     return Trained(fresh, tuple(tuple(p) for p in head["plans"]), curve, phases)
+
+
+def _path(home: Home, key: str) -> Path:
+    return home.cache("prefix") / f"{key}.prefix"
+
+
+def _whole(data: bytes) -> bytes:
+    """The content behind its digest: one flipped bit would otherwise be measured under a valid key."""
+    digest, content = data[:32], data[32:]
+    if hashlib.sha256(content).digest() != digest:
+        raise FileError("a kept prefix was altered")
+    return content
 
 
 def _header(content: bytes) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def test_another_seed_gives_other_weights(done: Done, tmp_path: Path) -> None:
 
 
 def test_a_resumed_prefix_gives_the_bytes_of_an_uninterrupted_run(done: Done, tmp_path: Path) -> None:
-    kept = list(done.home.cache("prefix").glob("*.safetensors"))
+    kept = list(done.home.cache("prefix").glob("*.prefix"))
     assert [p.stem for p in kept] == [recipe(DEFAULT[0]).key]  # only what was trained is kept
     four_bits = {"stages": [{"name": "quantize_linear", "bits": 4}, {"name": "recalibrate"}]}
     resumed = finished(done.home.root, recipe(DEFAULT[0], four_bits))
@@ -134,9 +134,12 @@ def test_a_resumed_prefix_gives_the_bytes_of_an_uninterrupted_run(done: Done, tm
     assert not [e for e in resumed.events if e.get("doing") == "training"]
 
 
-def test_a_damaged_prefix_is_trained_again(done: Done) -> None:
+@pytest.mark.parametrize("damage", ["truncated", "altered"])
+def test_a_damaged_prefix_is_trained_again(done: Done, damage: str) -> None:
     (path,) = done.home.cache("prefix").glob(f"{recipe(DEFAULT[0]).key}*")
-    path.write_bytes(path.read_bytes()[:-100])
+    content = bytearray(path.read_bytes())
+    content[-50] ^= 1
+    path.write_bytes(content if damage == "altered" else content[:-100])
     assert finished(done.home.root, recipe(*DEFAULT)).onnx == done.onnx
     assert path.exists()
 
