@@ -12,8 +12,11 @@ from pages.parts.words import say
 
 Status = Mapping[str, Any]
 DASHES = {"trial": [1, 0], "dense": [6, 3], "baseline": [2, 2]}
-HEIGHT, MOST = 110, 600
+HEIGHT, MOST = 150, 600
+# a distillation loss falls by a factor of ten in the first steps: on a linear axis the rest would be one flat line
+SCALES = {"quality": {"zero": False}, "loss": {"type": "log", "nice": False}}
 SEEN = "_losses"
+FONT = "Source Sans, system-ui, sans-serif"
 
 
 def live(shown: Sequence[Status], theme: str) -> None:
@@ -24,7 +27,8 @@ def live(shown: Sequence[Status], theme: str) -> None:
     panes = [(rows, field) for rows, field in ((losses, "loss"), (qualities, "quality")) if rows]
     for column, (rows, field) in zip(st.columns(len(panes)) if panes else (), panes, strict=True):
         alt = say(f"progress.{field}_alt")
-        column.vega_lite_chart({"values": rows}, spec(field, theme), theme=None, alt=alt, width="stretch")
+        drawn = spec(field, theme) | {"data": {"values": rows}}
+        column.vega_lite_chart(drawn, theme=None, alt=alt, width="stretch")
 
 
 def spec(field: str, theme: str) -> dict[str, Any]:
@@ -35,7 +39,7 @@ def spec(field: str, theme: str) -> dict[str, Any]:
     title = {"text": say(f"progress.{field}"), "color": colours.muted, "fontSize": 12, "fontWeight": "normal"}
     quiet = {"labelColor": colours.muted, "titleColor": colours.muted, "gridColor": colours.grid,
              "tickColor": colours.muted, "domainColor": colours.muted, "titleFontWeight": "normal"}  # fmt: skip
-    value = {"field": "value", "type": "quantitative", "title": None, "scale": {"zero": False},
+    value = {"field": "value", "type": "quantitative", "title": None, "scale": SCALES[field],
              "axis": {"tickCount": 4, "format": ".0%" if field == "quality" else ""}}  # fmt: skip
     epoch = {
         "field": "epoch",
@@ -51,7 +55,7 @@ def spec(field: str, theme: str) -> dict[str, Any]:
             "color": {"field": "run", "scale": {"domain": names, "range": list(palette.values())}, "legend": None},
             "strokeDash": {"field": "run", "scale": {"domain": names, "range": list(DASHES.values())}, "legend": None},
         },
-        "config": {"axis": quiet, "view": {"stroke": None}},
+        "config": {"font": FONT, "axis": quiet, "view": {"stroke": None}},
     }  # fmt: skip
 
 

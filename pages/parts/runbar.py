@@ -95,7 +95,7 @@ def _panel(home: Home, keys: Mapping[str, str], theme: str) -> None:
     if _signature(home, shown, keys) != st.session_state.get(SEEN):
         st.rerun()
     with st.container(border=True, key="progress"):
-        left, right = st.columns([1, 1.1], gap="large", vertical_alignment="center")
+        left, right = st.columns([1.2, 1], gap="medium", vertical_alignment="center")
         with left:
             _runs(home, shown, keys)
         with right:
@@ -110,6 +110,7 @@ def _runs(home: Home, shown: Sequence[Status], keys: Mapping[str, str]) -> None:
         elif status["state"] == "cancelled":
             st.info(say("progress.cancelled"))
     alive = [s for s in shown if s["state"] in ALIVE]
+    alive.sort(key=lambda s: (s["role"] != "trial", s["state"] != "running"))
     if alive:
         _lead(home, alive[0], keys)
         rest = [describe(s) for s in _one_a_role(alive[1:], alive[0]["role"])]
