@@ -111,6 +111,11 @@ class TestPareto:
         assert "simulated" in hover["3"]
         assert "all weights kept, 32 bits" in hover["4"]
 
+    def test_zeros_that_save_no_time_say_so(self) -> None:
+        same, faster = (figures.pareto_info([row(1, ratio=r, bits=32)]).points[0].hover for r in (1.0, 0.8))
+        assert "zeros save no time" in same
+        assert "zeros save no time" not in faster
+
     def test_hover_escapes_what_comes_from_outside(self) -> None:
         point = figures.pareto_info([row(1, student="<img src=x>", origin="shipped", machine="<b>m</b>")]).points[0]
         assert "<img" not in point.hover

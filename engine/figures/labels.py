@@ -50,6 +50,7 @@ ENGLISH: Labels = {
     "labels_some": "{count} labels",
     "hover_slower": "smaller but {ratio}x slower than its dense student here: {cause}",
     "hover_slower_plain": "smaller but slower than its dense student here: {cause}",
+    "hover_zeros": "its zeros save no time: a dense kernel multiplies them too",
     "hover_preview": "preview on the first images only",
     "hover_shipped": "shipped result",
     "hover_elsewhere": "time measured on {machine}",
