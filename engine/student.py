@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import fnmatch
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -160,14 +161,23 @@ def _fit(
     phase = recipe.phases[number]
     objective = build_objective(phase.loss, spec.taps)
     teachers = [_teacher(bench, t, objective.teacher_mode) for t in phase.teachers]
+    last = StepReport(0, 0, 0, phase.epochs, 0.0)
     plan = FitPlan(phase.epochs, spec.batch_size, spec.learning_rate, spec.weight_decay, recipe.seed, number)
 
     def on_step(step: StepReport) -> None:
+        nonlocal last
+        last = step
         bench.breathe()
         bench.report(progress(bench, number, step))
 
+    def evaluate(student: nn.Module) -> float:
+        quality = bench.quality(student)
+        point = CurvePoint(last.epoch, last.loss, quality, number)  # the epoch's mean loss comes with the result
+        bench.report({"quality": quality, "curve": dataclasses.asdict(point)})
+        return quality
+
     train_split = bench.task.split(recipe.data, "train")
-    return fit(model, objective, train_split, bench.labelled, teachers, stages, plan, context, on_step, bench.quality)
+    return fit(model, objective, train_split, bench.labelled, teachers, stages, plan, context, on_step, evaluate)
 
 
 def progress(bench: Bench, number: int, step: StepReport) -> dict[str, Any]:

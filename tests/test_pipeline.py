@@ -106,6 +106,8 @@ def test_the_result_tells_the_story(done: Done) -> None:
     assert result.environment["machine"]
     fractions = [e["fraction"] for e in done.events if e.get("doing") == "training"]
     assert fractions == sorted(fractions)
+    live = [e["curve"] for e in done.events if "curve" in e]
+    assert [(c["epoch"], c["quality"]) for c in live] == [(c.epoch, c.quality) for c in result.curve]
     assert fractions[-1] == 1.0
 
 
@@ -160,7 +162,7 @@ def test_a_teacher_may_be_a_recipe(done: Done) -> None:
     finish = finished(done.home.root, taught)
     outcome = finish.outcome
     assert outcome.result.quality.value > 0.7
-    asked = [e for e in finish.events if e["doing"] == "asking the teacher"]
+    asked = [e for e in finish.events if e.get("doing") == "asking the teacher"]
     assert asked[-1]["step"] == asked[-1]["steps"] == len(asked)
     task = registry.get("tasks", "fashion_mnist")
     model = train(Bench(Recipe.from_json(assistant), done.home)).model
