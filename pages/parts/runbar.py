@@ -72,13 +72,13 @@ def progress(home: Home, keys: Mapping[str, str], theme: str) -> None:
 
 
 def watched(home: Home, keys: Mapping[str, str]) -> list[Status]:
-    """Everything alive in this home, the page's own trial first; and that trial when it ended badly in this session."""
+    """Everything alive in this home, the page's own trial first; and what this session started that ended badly."""
     found = [{**status, "role": _role(status, keys)} for status in api.active(home)]
-    mine = keys["trial"]
-    if mine in state.jobs() and mine not in {s["key"] for s in found}:
-        status = api.status(home, mine)
+    alive = {s["key"] for s in found}
+    for name in (j for j in state.jobs() if j not in alive and (j == keys["trial"] or j.startswith("retime:"))):
+        status = api.status(home, name)
         if status["state"] in ("failed", "cancelled"):
-            found.append({**status, "role": "trial"})
+            found.append({**status, "role": _role(status, keys)})
     return sorted(found, key=lambda s: (ORDER.index(s["role"]), s["state"] != "running"))
 
 

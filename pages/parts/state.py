@@ -27,11 +27,12 @@ def sync() -> Form:
     changed = _store(form)
     if fresh or changed:
         st.session_state[PROBLEMS] = form.problems if fresh else []
-    written = choices.to_url(form)
     kept = {k: v for k, v in address.items() if k in choices.RESERVED}
-    if {**written, **kept} != address:
-        st.query_params.from_dict({**written, **kept})
-    _remember({**written, **kept}, address)
+    written = {**choices.to_url(form), **kept}
+    _remember(written, address)
+    # last: a rerun that is already waiting interrupts this one here
+    if written != address:
+        st.query_params.from_dict(written)
     return form
 
 

@@ -13,7 +13,7 @@ from browser.test_answers import expect, slide
 from engine.home import Home
 
 pytestmark = pytest.mark.browser
-ALERT = '[data-testid="stAlert"]'
+ALERT = '[data-testid="stAlertContentWarning"], [data-testid="stAlertContentError"]'
 PRESETS = {
     "Fastest here": {"student": "Plain CNN, 5,058", "loss": "Distillation (soft", "sparsity": None, "bits": "none"},
     "Under 10 kB": {"student": "Plain CNN, 29,178", "loss": "Distillation (soft", "sparsity": "70%", "bits": "4"},
