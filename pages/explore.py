@@ -55,9 +55,9 @@ def _body(home: Home, form: Form, recipe: Recipe, look: str) -> None:
     known = own is not None and own["origin"] != "shipped"
     runs = sum(r.get("origin") == "trial" and r.get("student") == recipe.student for r in rows)
     runbar.bar(home, form, recipe.to_json(), known, runs)
-    runbar.progress(home, keys, look)
+    measuring = runbar.progress(home, keys, look)
     focus = points.focus(rows, form.get("point"), recipe.key, grid, whatif.sparsity_of(form), form.get("bits"))
-    details.panel(home, focus, recipe.key in state.jobs())
+    details.panel(home, focus, measuring)
     charts.pareto_pair(rows, focus.row["key"] if focus else None, look)
     legend.draw(rows, look, focus is not None)
     shipped.note(home, recipe.task, rows)

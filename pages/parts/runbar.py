@@ -62,13 +62,14 @@ def expected(home: Home, recipe: Mapping[str, Any], runs: int) -> str:
     return f"{say('run.expected', seconds=format_seconds(round(found['seconds'])))} {spread}"
 
 
-def progress(home: Home, keys: Mapping[str, str], theme: str) -> None:
-    """The panel of the runs named by role in ``keys``; polls once a second only while one of them is alive."""
+def progress(home: Home, keys: Mapping[str, str], theme: str) -> bool:
+    """The panel of the runs named by role in ``keys``, polled only while one is alive; whether the trial itself is."""
     shown = watched(home, keys)
     alive = any(s["state"] in ALIVE for s in shown)
     st.session_state[SEEN] = _signature(home, shown, keys)
     if shown:
         st.fragment(frame.guarded(_panel), run_every=1.0 if alive else None)(home, keys, theme)
+    return any(s["role"] == "trial" and s["state"] in ALIVE for s in shown)
 
 
 def watched(home: Home, keys: Mapping[str, str]) -> list[Status]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from html import escape
 from typing import Any
@@ -13,6 +14,7 @@ from pages.parts.words import find, points, say, times
 
 Row = Mapping[str, Any]
 Paired = Mapping[str, Mapping[str, float]]
+UNIT = re.compile(r"(\d) (?=%|[kMG]?B\b|[mµ]?s\b)")  # a number and its unit stay on one line
 OTHERS = ("teacher", "dense")
 
 
@@ -124,5 +126,5 @@ def _range(row: Row, name: str, write: Any, unit: str = "") -> str:
 
 def html(text: str) -> str:
     """Markdown-like bold in a message becomes HTML; everything else is escaped."""
-    parts = escape(text, quote=False).split("**")
+    parts = UNIT.sub("\\1\u00a0", escape(text, quote=False)).split("**")
     return "".join(f"<b>{p}</b>" if i % 2 else p for i, p in enumerate(parts))

@@ -21,8 +21,10 @@ from engine.store import Ask, Point, Store
 from engine.tasks import _fashion_mnist_files
 
 TASK = "fashion_mnist"
-SIZES = {"plain_1k5": (1536, 0.868), "plain_5k": (5058, 0.889), "plain_10k": (10174, 0.902), "plain_29k": (29178, 0.907),
-         "plain_150k": (153482, 0.917), "depthwise_10k": (9874, 0.892), "depthwise_28k": (28346, 0.896)}  # fmt: skip
+SIZES = {
+    "plain_1k5": (1536, 0.868), "plain_5k": (5058, 0.889), "plain_10k": (10174, 0.902), "plain_29k": (29178, 0.907),
+    "plain_150k": (153482, 0.917), "depthwise_10k": (9874, 0.892), "depthwise_28k": (28346, 0.896),
+}  # fmt: skip
 SPARSITIES = (0.0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 LOSS_BY_BITS = {8: 0.001, 7: 0.002, 6: 0.003, 5: 0.005, 4: 0.009, 3: 0.035, 2: 0.17, 1: 0.32}
 ENVIRONMENT = {"machine": "a made-up machine (tests)"}
@@ -87,8 +89,10 @@ def _point(recipe: Recipe, origin: str, preview: bool = False) -> Point:
     return Point(result.to_json(), shape, data)
 
 
-def _result(key: str, recipe: dict[str, Any], quality: float, parameters: int, sparsity: float, bits: int, latency: float,
-            origin: str, preview: bool = False) -> Result:  # fmt: skip
+def _result(
+    key: str, recipe: dict[str, Any], quality: float, parameters: int, sparsity: float, bits: int, latency: float,
+    origin: str, preview: bool = False,
+) -> Result:  # fmt: skip
     spread = 1.96 * math.sqrt(quality * (1 - quality) / (1000 if preview else 5000))
     packed = int(600 + parameters * (1 - 0.8 * sparsity) * bits / 8 * 0.92)
     slower = bits == 8 and parameters < 50_000
@@ -105,8 +109,11 @@ def _result(key: str, recipe: dict[str, Any], quality: float, parameters: int, s
         packed * 2 + 1800, packed, parameters, int(parameters * (1 - sparsity)), parameters * 80, times[0], times[1]
     )
     curve: Any = ()
-    return Result(key, "done", recipe, Quality("accuracy", quality, quality - spread, quality + spread), cost,
-                  {"accuracy": quality}, origin, seconds=9.0, environment=ENVIRONMENT, curve=curve, preview=preview)  # fmt: skip
+    measured = Quality("accuracy", quality, quality - spread, quality + spread)
+    return Result(
+        key, "done", recipe, measured, cost, {"accuracy": quality}, origin, seconds=9.0, environment=ENVIRONMENT,
+        curve=curve, preview=preview,
+    )  # fmt: skip
 
 
 def _logits(quality: float, count: int, number: int) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -118,7 +125,7 @@ def _logits(quality: float, count: int, number: int) -> np.ndarray[Any, np.dtype
 
 
 def main() -> None:
-    """``python -m tests.browser.seeded FOLDER`` fills a home for looking at the app by hand."""
+    """``python tests/browser/seeded.py FOLDER`` fills a home for looking at the app by hand."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     seed(Home.locate(parser.parse_args().folder))
