@@ -117,7 +117,7 @@ def _taken(host: str, port: int) -> bool:
 def _command(page: Path, options: argparse.Namespace) -> list[str]:
     settings = {"server.address": options.host, "server.port": options.port, "server.headless": "true",
                 "browser.gatherUsageStats": "false"}  # fmt: skip
-    return [sys.executable, "-m", "streamlit", "run", str(page), *(f"--{k}={v}" for k, v in settings.items())]
+    return [sys.executable, "-m", "pages.serve", "run", str(page), *(f"--{k}={v}" for k, v in settings.items())]
 
 
 def _announce(options: argparse.Namespace, served: subprocess.Popen[bytes]) -> None:
