@@ -29,13 +29,19 @@ ORDER = ("trial", "dense", "baseline", "grid", "retime", "other")
 def bar(home: Home, form: Form, recipe: Mapping[str, Any], known: bool, runs: int) -> None:
     """One row: presets, what the run is expected to take, Run."""
     with st.container(border=True, key="run_bar", horizontal=True, vertical_alignment="center", gap="medium"):
-        st.session_state["preset"] = active_preset(form)
-        st.segmented_control(say("preset.label"), list(PRESETS), key="preset", format_func=lambda p: say(f"preset.{p}"),
-                             on_change=_apply_preset, args=(form.get("task"),),
-                             label_visibility="collapsed", help=say("preset.help"))  # fmt: skip
+        _presets(form)
         st.markdown(say("run.known") if known else expected(home, recipe, runs), width="stretch")
         st.button(say("run.button"), key="run", type="primary", help=say("run.help"), on_click=_start,
                   args=(home, dict(recipe)), width=140)  # fmt: skip
+
+
+def _presets(form: Form) -> None:
+    """Buttons, not a choice with a value: a browser that is a moment behind would send its old value as a click."""
+    active = active_preset(form)
+    with st.container(key="preset", horizontal=True, gap=None, width="content"):
+        for name in PRESETS:
+            st.button(say(f"preset.{name}"), key=f"preset_{name}", help=say("preset.help"), on_click=_apply_preset,
+                      args=(name, form.get("task")), type="primary" if name == active else "secondary")  # fmt: skip
 
 
 def active_preset(form: Form) -> str | None:
@@ -139,7 +145,8 @@ def _one_a_role(shown: Sequence[Status], lead: str) -> list[Status]:
 
 def describe(status: Status) -> str:
     """A run's state in half a line."""
-    doing, recipe = status.get("progress") or {}, status.get("recipe") or {}
+    doing: Status = status.get("progress") or {}
+    recipe: Status = status.get("recipe") or {}
     student = recipe.get("dense", recipe).get("student", "")
     role = "other_run" if status["role"] == "other" else status["role"]
     parts = [say(f"progress.{role}", student=str(student).replace("_", " "))]
@@ -166,10 +173,8 @@ def _signature(home: Home, shown: Sequence[Status], keys: Mapping[str, str]) -> 
     return states, grid["state"], grid["done"] // 24, measured // 24
 
 
-def _apply_preset(task: str) -> None:
-    name = st.session_state.get("preset")
-    if name in PRESETS:
-        state.choose({**preset(name, task), "point": ""})
+def _apply_preset(name: str, task: str) -> None:
+    state.choose({**preset(name, task), "point": ""})
 
 
 def _start(home: Home, recipe: Mapping[str, Any]) -> None:

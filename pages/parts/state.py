@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +13,8 @@ from pages.parts import choices
 from pages.parts.choices import Form
 
 VALUES, WRITTEN, PROBLEMS, JOBS = "_values", "_written", "_problems", "_jobs"
-PAST, CHOSEN, MOST_PAST = "_past", "_chosen", 40
+PAST, CHOSEN, WRITTEN_AT = "_past", "_chosen", "_written_at"
+MOST_PAST, LAG_SECONDS = 40, 2.0
 
 
 def sync() -> Form:
@@ -37,20 +40,23 @@ def sync() -> Form:
 
 
 def _late(address: Mapping[str, str]) -> bool:
-    """Whether something on the page was changed before the browser had put the last change into its address.
+    """Whether this rerun was asked for before the browser had put the last change into its address.
 
-    Such a rerun still brings an older address of this session; read as a link, it would undo the change. The back
-    button brings one too, but changes nothing on the page.
+    It still brings an older address of this session; read as a link, that would undo the change. The back button brings
+    one too, but changes nothing on the page and follows a change less quickly.
     """
     chosen = st.session_state.pop(CHOSEN, False)
     before = st.session_state.get(VALUES, {})
     moved = any(before.get(name, value) != value for name, value in _held().items())
-    return (chosen or moved) and address in st.session_state.get(PAST, ())
+    recent = time.monotonic() - st.session_state.get(WRITTEN_AT, -math.inf) < LAG_SECONDS
+    return (chosen or moved or recent) and address in st.session_state.get(PAST, ())
 
 
 def _remember(written: dict[str, str], address: dict[str, str]) -> None:
     past = [a for a in st.session_state.get(PAST, ()) if a not in (written, address)]
     st.session_state[PAST] = [*past, address, written][-MOST_PAST:]
+    if written != st.session_state.get(WRITTEN):
+        st.session_state[WRITTEN_AT] = time.monotonic()
     st.session_state[WRITTEN] = written
 
 

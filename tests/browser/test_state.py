@@ -14,7 +14,7 @@ from engine.home import Home
 
 pytestmark = pytest.mark.browser
 ALERT = '[data-testid="stAlertContentWarning"], [data-testid="stAlertContentError"]'
-PRESETS = {
+PRESETS: dict[str, dict[str, str | None]] = {
     "Fastest here": {"student": "Plain CNN, 5,058", "loss": "Distillation (soft", "sparsity": None, "bits": "none"},
     "Under 10 kB": {"student": "Plain CNN, 29,178", "loss": "Distillation (soft", "sparsity": "70%", "bits": "4"},
     "Start here": {"student": "Plain CNN, 10,174", "loss": "Distillation (soft", "sparsity": "50%", "bits": "8"},
@@ -34,9 +34,9 @@ def test_each_preset_sets_the_controls(seeded: str, opened: Callable[..., Window
     window = opened(f"{seeded}/?seed=5&student=plain_1k5")
     window.settled()
     for preset, values in PRESETS.items():
-        radio = window.page.get_by_role("radio", name=preset)
-        radio.click()
-        expect(radio).to_be_checked()
+        button = window.page.locator(".st-key-preset").get_by_role("button", name=preset).first
+        button.click()
+        expect(button).to_have_attribute("kind", "primary")
         student = window.page.locator(".st-key-student input")
         expect(student).to_have_value(re.compile(re.escape(str(values["student"]))))
         window.settled()
