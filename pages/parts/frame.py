@@ -8,6 +8,7 @@ import gc
 import logging
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec
@@ -23,6 +24,7 @@ FAILURES = "_failures"
 COLLECT_SECONDS = 30.0
 PATIENCE_SECONDS = 6.0  # a browser draws the first page before the workers take the cores to warm up
 _P = ParamSpec("_P")
+opened = threading.Event()  # somebody has asked for the first page
 _last = {"collected": time.monotonic()}  # the first page need not wait for one
 
 
@@ -67,6 +69,7 @@ def failures() -> list[str]:
 @st.cache_resource(show_spinner=False)
 def start_runner(root: str) -> bool:
     """Start the runner when the first page of this server opens, so that the first run finds it warm."""
+    opened.set()
     try:
         api.ensure_runner(Home.locate(root), PATIENCE_SECONDS)
     except StillhouseError as problem:

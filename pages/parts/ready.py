@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import importlib
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -17,22 +19,24 @@ LATER = ("streamlit.emojis", "streamlit.elements.lib.image_utils", "pages.explor
 
 
 def make() -> None:
-    """Read and draw once; a home that cannot be read is left to the page, which says so."""
+    """Do one thing after the other until somebody opens the page, which then does the rest itself."""
     for name in LATER:
-        importlib.import_module(name)
-    _draw_once()
-    gc.collect()
-    gc.freeze()  # what stands now stays for good: later collections need not look at it
-
-
-def _draw_once() -> None:
+        if not frame.opened.is_set():
+            importlib.import_module(name)
     try:
-        home = frame.home()
         for task in catalogue.current().rows["tasks"]:
-            preview(task)
-            rows = api.rows(home, task)
-            for cost in charts.COSTS:
-                go.Figure(figures.pareto_figure(figures.pareto_info(rows, cost), "light"))
-            go.Figure(figures.heat_figure(figures.heat_info([r for r in rows if r["origin"] == "grid"]), "light"))
-    except StillhouseError:
+            if not frame.opened.is_set():
+                preview(task)
+                _draw(api.rows(frame.home(), task))
+    except StillhouseError:  # a home or file that cannot be read is left to the page, which says so
         return
+    gc.freeze()  # what stands now stays for good: collections need not look at it
+
+
+def _draw(rows: Sequence[Mapping[str, Any]]) -> None:
+    """One figure of each kind: Plotly imports its parts when they are first used."""
+    if not frame.opened.is_set():
+        go.Figure(figures.pareto_figure(figures.pareto_info(rows, charts.COSTS[0]), "light"))
+    grid = [r for r in rows if r["origin"] == "grid"]
+    if not frame.opened.is_set():
+        go.Figure(figures.heat_figure(figures.heat_info(grid), "light"))
