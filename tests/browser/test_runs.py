@@ -27,7 +27,7 @@ def test_a_run_is_shown_while_it_runs_and_when_it_is_measured(working: str, open
     expect(progress.get_by_role("progressbar")).to_be_visible()
     story = page.locator(".st-key-story")
     expect(story).to_contain_text("These settings, measured", timeout=RUN_MS)
-    expect(story).to_contain_text(re.compile(r"\d\d\.\d \s%\sright in\s[\d.]+\sk?B"))
+    expect(story).to_contain_text(re.compile(r"\d\d\.\d\s%\sright in\s[\d.]+\sk?B"))
     expect(page.locator(".st-key-run_bar")).to_contain_text("Already measured")
     assert page.evaluate(DRAWN), "its point is ringed on both charts"
     # its dense student and the grid may still be at work: withdraw what nobody in this test waits for
