@@ -41,7 +41,7 @@ run: install  ## install where needed, serve the app on 127.0.0.1 and open a bro
 	@$(PY) -m engine app $(if $(PORT),--port $(PORT))
 
 test: install-dev  ## all tests, two processes at most
-	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(ARGS)
+	@$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: install-dev  ## style, imports, likely mistakes
 	@$(PY) -m ruff check .

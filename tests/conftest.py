@@ -69,13 +69,9 @@ def tiny_recipe(small_catalogue: Any) -> dict[str, Any]:
     return {"task": "shapes", "student": "small", "phases": [trained, {"epochs": 0, "stages": stages}], "seed": 3}
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Browser tests first and on one worker; every other file stays whole, so that module fixtures are built once."""
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests first, since they take longest; `--dist loadfile` keeps every file on one worker."""
     items.sort(key=lambda item: item.get_closest_marker("browser") is None)
-    if config.pluginmanager.hasplugin("xdist"):
-        for item in items:
-            group = "browser" if item.get_closest_marker("browser") else str(item.path)
-            item.add_marker(pytest.mark.xdist_group(group))
 
 
 class SkippedBrowser:
