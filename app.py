@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Callable
+
 import streamlit as st
 
-from pages import explore
-from pages.parts import frame, theme
+from pages.parts import frame, links, state, theme
 from pages.parts.words import say
 
 SIDEBAR_PIXELS = 324
+# in the order of the navigation; the first is where the bare address leads
+PAGES = ("explore", "sweep", "front", "trial", "results")
 
 
 def main() -> None:
@@ -16,9 +20,22 @@ def main() -> None:
     st.set_page_config(page_title=say("app.title"), page_icon=say("app.icon"), layout="wide",
                        initial_sidebar_state=SIDEBAR_PIXELS)  # fmt: skip
     theme.apply()
-    page = st.Page(frame.guarded(explore.draw), title=say("explore.title"), url_path="explore", default=True)
-    st.navigation([page], position="hidden").run()
+    pages = {n: st.Page(_page(n), title=say(f"nav.{n}"), url_path=n, default=n == PAGES[0]) for n in PAGES}
+    st.session_state[links.PAGES] = pages
+    st.navigation(list(pages.values()), position="top").run()
     frame.collect()
+
+
+def _page(name: str) -> Callable[[], None]:
+    """A page that is imported when it is first opened: the others need not wait for it."""
+
+    def draw() -> None:
+        try:
+            importlib.import_module(f"pages.{name}").draw()
+        finally:
+            st.session_state[state.LAST_PAGE] = name
+
+    return frame.guarded(draw)
 
 
 if __name__ == "__main__":

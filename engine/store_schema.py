@@ -1,4 +1,4 @@
-"""The store's file: tables, schema version, connection, and SQLite's errors in words that name the remedy."""
+"""The store's file: schema version and migration, connection, and SQLite's errors in words that name the remedy."""
 
 from __future__ import annotations
 
@@ -12,43 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import StoreError
+from engine.store_tables import MIGRATIONS, SCHEMA, VERSION
 
-VERSION = 1
+__all__ = ["APPLICATION_ID", "VERSION", "Database"]
+
 APPLICATION_ID = 0x57111  # marks the file as ours, so that another program's database is never written into
 BUSY_SECONDS = 10.0
-
-# work: everything that the runner does, by id: a trial's key, "grid:<dense key>" or "retime:<task>".
-# results: every finished point by its trial's key; preview = 1 marks a grid point seen on 1,000 images only.
-# changed: rises with every change of results or readings, so that a reader fetches only what is new.
-SCHEMA = """
-CREATE TABLE work (
-    id TEXT PRIMARY KEY, kind TEXT NOT NULL CHECK (kind IN ('trial', 'grid', 'retime')), task TEXT NOT NULL,
-    body TEXT NOT NULL, dense_key TEXT NOT NULL, after TEXT, test INTEGER NOT NULL DEFAULT 0,
-    state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'done', 'failed', 'cancelled')),
-    attempt INTEGER NOT NULL DEFAULT 1, deaths INTEGER NOT NULL DEFAULT 0, error TEXT, created REAL NOT NULL);
-CREATE INDEX work_state ON work (state);
-CREATE TABLE requests (
-    id TEXT NOT NULL REFERENCES work (id), who TEXT NOT NULL, parent TEXT NOT NULL, priority INTEGER NOT NULL,
-    created REAL NOT NULL, withdrawn REAL, PRIMARY KEY (id, who, parent)) WITHOUT ROWID;
-CREATE INDEX requests_parent ON requests (parent, who);
-CREATE TABLE attempts (
-    id TEXT NOT NULL REFERENCES work (id), attempt INTEGER NOT NULL, started REAL NOT NULL, ended REAL, reason TEXT,
-    PRIMARY KEY (id, attempt)) WITHOUT ROWID;
-CREATE TABLE progress (
-    id TEXT PRIMARY KEY REFERENCES work (id), attempt INTEGER NOT NULL, body TEXT NOT NULL,
-    at REAL NOT NULL) WITHOUT ROWID;
-CREATE TABLE events (
-    id TEXT NOT NULL REFERENCES work (id), attempt INTEGER NOT NULL, sequence INTEGER NOT NULL, body TEXT NOT NULL,
-    PRIMARY KEY (id, attempt, sequence)) WITHOUT ROWID;
-CREATE TABLE results (
-    key TEXT PRIMARY KEY, task TEXT NOT NULL, origin TEXT NOT NULL, dense_key TEXT NOT NULL, preview INTEGER NOT NULL,
-    body TEXT NOT NULL, created REAL NOT NULL, changed INTEGER NOT NULL);
-CREATE INDEX results_changed ON results (changed);
-CREATE INDEX results_dense ON results (dense_key);
-CREATE TABLE predictions (key TEXT PRIMARY KEY REFERENCES results (key), shape TEXT NOT NULL, data BLOB NOT NULL);
-CREATE TABLE readings (
-    key TEXT PRIMARY KEY, task TEXT NOT NULL, body TEXT NOT NULL, created REAL NOT NULL, changed INTEGER NOT NULL);
-"""
 
 
 class Database:
@@ -124,11 +93,11 @@ class Database:
         self._use_wal()
         # NORMAL: a killed process loses nothing; only a power cut may lose the last commits, never the file
         self._connection.execute("PRAGMA synchronous = NORMAL")
-        self._connection.execute("PRAGMA foreign_keys = ON")
         if max_pages:
             self._connection.execute(f"PRAGMA max_page_count = {int(max_pages)}")
         if version < VERSION:
-            self._create()
+            self._upgrade()
+        self._connection.execute("PRAGMA foreign_keys = ON")
 
     def _marks(self) -> tuple[int, int, int]:
         # in one transaction: another process may be creating the tables at this moment
@@ -151,13 +120,21 @@ class Database:
                     raise
                 time.sleep(0.01)
 
-    def _create(self) -> None:
-        with self.change() as connection:
-            if self._pragma("user_version") == 0:  # else another process has just created it
-                for statement in SCHEMA.split(";"):
-                    connection.execute(statement)
+    def _upgrade(self) -> None:
+        """Create the tables, or bring those of an older version up to date; all of it or nothing."""
+        self._connection.execute("PRAGMA foreign_keys = OFF")  # a table that others refer to may have to be rebuilt
+        try:
+            with self.change() as connection:
+                version = self._pragma("user_version")
+                while version < VERSION:  # else another process has just done it
+                    script = MIGRATIONS[version] if version else SCHEMA
+                    for statement in script.split(";"):
+                        connection.execute(statement)
+                    version = version + 1 if version else VERSION
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 connection.execute(f"PRAGMA user_version = {VERSION}")
+        finally:
+            self._connection.execute("PRAGMA foreign_keys = ON")
 
     def _pragma(self, name: str) -> int:
         return int(self._connection.execute(f"PRAGMA {name}").fetchone()[0])

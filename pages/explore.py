@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 import streamlit as st
@@ -40,7 +39,7 @@ def draw() -> None:
     form = state.sync()
     with st.sidebar:
         widgets.form_panel(form)
-    st.html(f'<div class="sh-brand"><h1>{escape(say("app.title"))}</h1><p>{escape(say("app.lead"))}</p></div>')
+    frame.heading(say("app.title"), say("app.lead"))
     _complaints()
     recipe = _recipe(form)
     if recipe is not None:

@@ -31,6 +31,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
             "engine.preview",
         ),
         *("engine.tasks._fashion_mnist_files", "engine.search.pareto", "engine.figures", "engine.metrics"),
+        *("engine.search.space", "engine.search.plan", "engine.search.orders", "engine.search.importance"),
     ),
     "tensors": ("engine.weights", "engine.step", "engine.taps"),
     "plug-ins": (
@@ -38,8 +39,11 @@ LAYERS: dict[str, tuple[str, ...]] = {
         *("engine.artifact", "engine.measure"),
     ),
     "training": ("engine.training", "engine.prefix", "engine.teaching", "engine.student", "engine.pipeline"),
-    "running": ("engine.search", "engine.retiming", "engine.execution", "engine.runner"),
-    "top": ("engine.api", "engine.cli", "engine.__main__", "engine.doctor", "engine.export"),
+    "running": ("engine.search", "engine.retiming", "engine.inspection", "engine.execution", "engine.runner"),
+    "top": (
+        *("engine.api", "engine.cli", "engine.__main__", "engine.doctor", "engine.export", "engine.housekeeping"),
+        *("engine.importing", "engine.answering"),
+    ),
     "pages": ("pages", "app"),
     "scripts": ("benchmarks", "tools", "sample_data"),
 }

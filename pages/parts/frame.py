@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from html import escape
 from typing import Any, ParamSpec
 
 import streamlit as st
@@ -50,6 +51,11 @@ def guarded(draw: Callable[_P, Any]) -> Callable[_P, None]:
             st.error(say("error.unexpected"))
 
     return safe
+
+
+def heading(title: str, lead: str) -> None:
+    """The page's name and one line on what it is for."""
+    st.html(f'<div class="sh-brand"><h1>{escape(title)}</h1><p>{escape(lead)}</p></div>')
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ import streamlit as st
 from engine import api
 from engine.home import Home
 from engine.units import format_seconds
-from pages.parts import choices, curves, frame, state
+from pages.parts import choices, curves, frame, state, who
 from pages.parts.choices import Form
 from pages.parts.words import find, say
 
@@ -181,7 +181,7 @@ def _start(home: Home, recipe: Mapping[str, Any]) -> None:
     """Submit what the page shows; a refusal is said where errors are said, on the rerun that follows."""
     with frame.told():
         api.ensure_runner(home)
-        submitted = api.submit(home, recipe)
+        submitted = api.submit(home, recipe, who.who())
         state.remember_job(submitted["key"])
         state.choose({"point": submitted["key"][:12]})
 
@@ -189,5 +189,5 @@ def _start(home: Home, recipe: Mapping[str, Any]) -> None:
 def _cancel(home: Home, run: str, key: str) -> None:
     """Withdraw the page's run with its companions; what belongs to another run by its own key."""
     with frame.told():
-        if not api.cancel(home, run):
-            api.cancel(home, key)
+        if not api.cancel(home, run, who.who()):
+            api.cancel(home, key, who.who())

@@ -9,7 +9,7 @@ import streamlit as st
 
 from engine import api
 from engine.home import Home
-from pages.parts import details, frame, state
+from pages.parts import details, frame, state, who
 from pages.parts.words import say
 
 Row = Mapping[str, Any]
@@ -37,4 +37,4 @@ def note(home: Home, task: str, rows: Sequence[Row]) -> None:
 def _again(home: Home, task: str) -> None:
     with frame.told():
         api.ensure_runner(home)
-        state.remember_job(api.retime(home, task))
+        state.remember_job(api.retime(home, task, who.who()))

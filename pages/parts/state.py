@@ -14,6 +14,7 @@ from pages.parts.choices import Form
 
 VALUES, WRITTEN, PROBLEMS, JOBS = "_values", "_written", "_problems", "_jobs"
 PAST, CHOSEN, WRITTEN_AT = "_past", "_chosen", "_written_at"
+LAST_PAGE = "_last_page"  # set by app.py when a page has been drawn
 MOST_PAST, LAG_SECONDS = 40, 2.0
 
 
@@ -23,7 +24,7 @@ def sync() -> Form:
     Must run before any widget of the form is drawn: it puts the checked values into the session.
     """
     address = st.query_params.to_dict()
-    fresh = address != st.session_state.get(WRITTEN) and not _late(address)
+    fresh = address != st.session_state.get(WRITTEN) and not _late(address) and not _returned(address)
     form = choices.read(address, parse=True) if fresh else choices.read(_current())
     if not fresh and _settings_moved(form):
         form.values["point"] = ""  # the page describes the settings again, not what was clicked before
@@ -50,6 +51,11 @@ def _late(address: Mapping[str, str]) -> bool:
     moved = any(before.get(name, value) != value for name, value in _held().items())
     recent = time.monotonic() - st.session_state.get(WRITTEN_AT, -math.inf) < LAG_SECONDS
     return (chosen or moved or recent) and address in st.session_state.get(PAST, ())
+
+
+def _returned(address: Mapping[str, str]) -> bool:
+    """Whether the person comes back from another page through the navigation, which brings a bare address."""
+    return not address and st.session_state.get(LAST_PAGE, "explore") != "explore" and VALUES in st.session_state
 
 
 def _remember(written: dict[str, str], address: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""The look: style.css beside this file, and whether the browser shows light or dark."""
+"""The look: the style sheets beside this file, and whether the browser shows light or dark."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from pathlib import Path
 
 import streamlit as st
 
-STYLE = f"<style>{Path(__file__).with_name('style.css').read_text(encoding='utf-8')}</style>"
+# style.css is for every page, style_NAME.css for what one page alone draws
+SHEETS = sorted(Path(__file__).parent.glob("style*.css"))
+STYLE = f"<style>{''.join(sheet.read_text(encoding='utf-8') for sheet in SHEETS)}</style>"
 
 
 def apply() -> None:
-    """Put the style sheet on the page."""
+    """Put the style sheets on the page."""
     st.html(STYLE)
 
 

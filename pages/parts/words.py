@@ -1,7 +1,8 @@
 """Every word that a person reads comes from a message file; numbers are written by engine.units, as in the charts.
 
-``pages/words/<language>.json`` is nested by place; ``say("run.button")`` walks it. Help of knobs, tasks, models, losses
-and stages is not repeated there: the catalogue is its English source.
+``pages/words/<language>/`` holds one file a page and ``common.json`` for what several pages say; together they are one
+tree, nested by place, and ``say("run.button")`` walks it. Help of knobs, tasks, models, losses and stages is not
+repeated there: the catalogue is its English source.
 """
 
 from __future__ import annotations
@@ -19,8 +20,13 @@ LANGUAGE = "en"
 
 @functools.lru_cache(maxsize=8)
 def load(language: str = LANGUAGE) -> Mapping[str, Any]:
-    """The messages of one language."""
-    messages: Mapping[str, Any] = json.loads((FOLDER / f"{language}.json").read_text(encoding="utf-8"))
+    """The messages of one language; two files that claim the same place are a mistake in the program."""
+    messages: dict[str, Any] = {}
+    for path in sorted((FOLDER / language).glob("*.json")):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if twice := found.keys() & messages.keys():
+            raise ValueError(f"{path.name} repeats {sorted(twice)}")
+        messages |= found
     return messages
 
 

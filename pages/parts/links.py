@@ -1,0 +1,29 @@
+"""Links from one page to another with what the other one should show, and this page's own parameters in the address."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+import streamlit as st
+
+PAGES = "_pages"  # the navigation's pages by name, put there by app.py
+SHOWN_KEY = 12  # digits of a trial's key in an address: unique in any home, short enough to read
+
+
+def address(page: str, parameters: Mapping[str, Any] | None = None) -> str:
+    """The address of a page with parameters, without the server's name: ``trial?key=0123...``."""
+    given = {name: str(value) for name, value in (parameters or {}).items() if value not in (None, "")}
+    return page + (f"?{urlencode(given)}" if given else "")
+
+
+def trial(key: str) -> str:
+    """The address of a trial's own page."""
+    return address("trial", {"key": key[:SHOWN_KEY]})
+
+
+def go(page: str, parameters: Mapping[str, Any] | None = None) -> None:
+    """Open another page in this session (from the page's script, not from a callback)."""
+    given = {name: str(value) for name, value in (parameters or {}).items() if value not in (None, "")}
+    st.switch_page(st.session_state[PAGES][page], query_params=given)

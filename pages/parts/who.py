@@ -1,0 +1,43 @@
+"""Who looks at the page: a cookie that the server sets, never an address, since people share addresses.
+
+Without the server's cookie (one person on this machine, tests) everybody is ``local``. The cookie itself is a secret
+between browser and server; the store and the pages only know a digest of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+
+import streamlit as st
+
+from engine import api
+from engine.home import Home
+from pages.parts.words import say
+
+COOKIE, HOST_COOKIE = "stillhouse_who", "stillhouse_host"
+HOST_TOKEN, JOIN_CODE = "STILLHOUSE_HOST_TOKEN", "STILLHOUSE_JOIN_CODE"
+
+
+def who() -> str:
+    """The id under which the store knows this browser: ``local``, or 16 hexadecimal digits."""
+    cookie = st.context.cookies.get(COOKIE, "")
+    return hashlib.sha256(cookie.encode()).hexdigest()[:16] if shared() and cookie else api.LOCAL
+
+
+def shared() -> bool:
+    """Whether several people use this server, each known by a cookie (``stillhouse app --join-code``)."""
+    return bool(os.environ.get(JOIN_CODE) or os.environ.get(HOST_TOKEN))
+
+
+def is_host() -> bool:
+    """Whether this browser may cancel and delete anything: alone on this machine, or with the host's token."""
+    token = os.environ.get(HOST_TOKEN, "")
+    return not shared() or (bool(token) and hmac.compare_digest(st.context.cookies.get(HOST_COOKIE, ""), token))
+
+
+def name(home: Home) -> str:
+    """What this person is called: the name that they typed, else a short made-up one."""
+    me = who()
+    return say("who.local") if me == api.LOCAL else say("who.guest", short=me[:4])
