@@ -1,4 +1,4 @@
-"""What every visitor sees first: both charts, a legend with symbols, nothing that spills over, no complaint."""
+"""What every visitor sees: both charts, a legend with symbols, nothing that spills over, no complaint; every page."""
 
 from __future__ import annotations
 
@@ -42,6 +42,25 @@ def test_the_first_page(seeded: str, opened: Callable[..., Window], scheme: str,
         assert box, name
         assert box["y"] + box["height"] < height, name
     for selector in (".st-key-run button p", ".sh-story", ".sh-key span", ".sh-sub"):
+        assert contrast(window, selector) >= 4.5, selector
+    assert window.errors == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "height"), SIZES)
+@pytest.mark.parametrize("name", ["sweep", "front", "trial", "results"])
+def test_every_other_page(
+    seeded: str, opened: Callable[..., Window], name: str, scheme: str, width: int, height: int
+) -> None:
+    window = opened(f"{seeded}/{name}", width, height, scheme)
+    page = window.page
+    page.wait_for_selector(".sh-brand h1")
+    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
+    assert page.locator(".sh-brand h1").inner_text().lower() == name
+    assert page.locator('[data-testid="stAlertContentError"]').count() == 0, "nothing is refused on a bare address"
+    assert page.evaluate(OVERFLOW) <= 0
+    assert page.evaluate(SPILLED) == []
+    for selector in (".sh-brand h1", ".sh-brand p"):
         assert contrast(window, selector) >= 4.5, selector
     assert window.errors == []
 
