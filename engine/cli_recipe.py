@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from engine import catalogue
-from engine.errors import FileError, InputError
+from engine.errors import InputError
 from engine.knobs import check_values
 from engine.recipe import ORDERS
 
@@ -38,7 +38,7 @@ def recipe_of(options: argparse.Namespace) -> Row:
 
 
 def read_recipe(path: Path) -> Row:
-    """The JSON object in a file (at most 1 MB); raises :class:`FileError` or :class:`InputError` naming the place."""
+    """The JSON object in a file (at most 1 MB); raises :class:`InputError` naming the place."""
     try:
         if path.stat().st_size > MAX_FILE:
             raise InputError(str(path), f"{path.stat().st_size} bytes", "a recipe file of at most 1 MB")
@@ -50,7 +50,8 @@ def read_recipe(path: Path) -> Row:
     except (ValueError, RecursionError):  # not UTF-8, nested too deep, or a number of thousands of digits
         raise InputError(str(path), "its content", "a recipe in JSON (UTF-8 text)") from None
     except OSError as problem:
-        raise FileError(f"{path} cannot be read: {problem.strerror or problem}") from None
+        reason = f"a file that can be read; it cannot be read: {problem.strerror or problem}"
+        raise InputError("recipe file", str(path), reason) from None
     if not isinstance(value, dict):
         raise InputError(str(path), value, 'a recipe: an object with "task", "student" and "phases"')
     return value

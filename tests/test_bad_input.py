@@ -56,7 +56,7 @@ CASES: dict[str, tuple[tuple[str, ...], int, tuple[str, ...]]] = {
     "fewer labels than classes": ((*TASK, "--labels", "3"), 2, ("labels", "10 to 20000")),
     "unknown data": ((*TASK, "--data", "ful"), 2, ("'full'",)),
     "file and options": (("run", "r.json", "--epochs", "2"), 2, ("not both",)),
-    "missing file": (("run", "no_such_recipe.json"), 1, ("no_such_recipe.json", "cannot be read")),
+    "missing file": (("run", "no_such_recipe.json"), 2, ("no_such_recipe.json", "cannot be read")),
     "budget without number": (("recommend", "--task", "fashion_mnist", "--max-bytes", "small"), 2, ("100kB",)),
     "budget of nothing": (("recommend", "--task", "fashion_mnist", "--max-bytes", "0"), 2, ("above 0",)),
     "budget with another unit": (("recommend", "--task", "fashion_mnist", "--max-latency", "3kB"), 2, ("500us",)),
