@@ -142,7 +142,7 @@ def test_a_huge_recipe_file_is_not_read(home: Any, tmp_path: Path, capsys: pytes
 
 
 def test_a_folder_as_recipe(home: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["run", str(tmp_path)]) == 1
+    assert cli.main(["run", str(tmp_path)]) == 2
     assert "cannot be read" in told(capsys)
 
 
