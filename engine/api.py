@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engine import api_home, api_rows, api_status, metrics, preview, store_read
+from engine import api_home, api_people, api_rows, api_status, metrics, preview, store_read
 from engine import catalogue as catalogues
 from engine.api_rows import Row
 from engine.errors import FileError, NotFoundError
@@ -88,11 +88,12 @@ def ensure_runner(home: Home, patience: float = 0.0) -> None:
 
 
 def submit(home: Home, recipe_json: Mapping[str, Any], who: str = LOCAL, companions: bool = True,
-           test: bool = False) -> dict[str, Any]:  # fmt: skip
+           test: bool = False, host: bool = False) -> dict[str, Any]:  # fmt: skip
     """Ask for a trial; with ``companions`` also for its dense student, that student's grid and the baseline.
 
-    ``known``: the result is there already. Nothing runs twice: equal keys share one trial. Call :func:`ensure_runner`
-    (or :func:`wait`, which does) afterwards.
+    ``known``: the result is there already. Nothing runs twice: equal keys share one trial. Raises :class:`InputError`
+    for a bad recipe, and when ``who`` has too many open trials (:func:`engine.api_people.cap`; the host has no limit).
+    Call :func:`ensure_runner` (or :func:`wait`, which does) afterwards.
     """
     recipe = check(recipe_json)
     dense, baseline = recipe.dense(), recipe.baseline()
@@ -103,13 +104,17 @@ def submit(home: Home, recipe_json: Mapping[str, Any], who: str = LOCAL, compani
         asks += [_ask_grid(dense, part) for part in range(GRID_PARTS)]
     stored = store_read.result(store, recipe.key)
     known = stored is not None and not stored.preview and not (test and stored.body.get("test") is None)
-    store.submit(asks, who, recipe.key)
+    store.submit(asks, who, recipe.key, api_people.cap(host))
     return {"key": recipe.key, "dense": dense.key, "baseline": baseline.key, "known": known}
 
 
-def cancel(home: Home, key: str, who: str = LOCAL) -> bool:
-    """Withdraw one's wish for a trial and its companions; what nobody else wants stops. Whether there was one."""
-    return api_home.store_of(home).withdraw(key, who)
+def cancel(home: Home, key: str, who: str = LOCAL, everybody: bool = False) -> bool:
+    """Withdraw one's wish for a trial and its companions; what nobody else wants stops. Whether there was one.
+
+    ``everybody`` withdraws the wishes of all, which only the host may do (the caller checks that).
+    """
+    store = api_home.store_of(home)
+    return store.cancel_all(key) if everybody else store.withdraw(key, who)
 
 
 def wait(home: Home, keys: Iterable[str],
@@ -135,9 +140,9 @@ def wait(home: Home, keys: Iterable[str],
         time.sleep(POLL_SECONDS)
 
 
-def active(home: Home) -> list[dict[str, Any]]:
-    """The status of everything queued or running, oldest first."""
-    return [status(home, w.id) for w in store_read.unfinished(api_home.store_of(home))]
+def active(home: Home, who: str | None = None) -> list[dict[str, Any]]:
+    """The status of everything queued or running, oldest first; with ``who`` only what they want."""
+    return api_status.statuses(home, store_read.unfinished(api_home.store_of(home), who))
 
 
 def resolve(home: Home, prefix: str) -> str:
@@ -196,8 +201,8 @@ def paired(home: Home, a: str, b: str) -> dict[str, float]:
     if body is None:
         raise NotFoundError(f"trial {a}: it has no result in this home")
     count = min(len(first), len(second))
-    labels = _labels(body["recipe"]["task"])[:count]
-    right = [metrics.correct(p[:count].astype(np.float32), labels) for p in (first, second)]
+    truth = labels(body["recipe"]["task"])[:count]
+    right = [metrics.correct(p[:count].astype(np.float32), truth) for p in (first, second)]
     value, low, high = metrics.paired_difference(*right)
     return {"difference": value, "low": low, "high": high}
 
@@ -240,8 +245,9 @@ def export(home: Home, key: str, folder: Path) -> list[Path]:
 
 
 def _ask(recipe: Recipe, priority: int, test: bool = False) -> Ask:
-    dense = recipe.dense().key
-    return Ask(recipe.key, "trial", recipe.task, recipe.to_json(), dense, priority, test=test)
+    dense, first = recipe.dense().key, recipe.first_training()
+    body, prefix = recipe.to_json(), first.key if first else ""
+    return Ask(recipe.key, "trial", recipe.task, body, dense, priority, test=test, prefix=prefix)
 
 
 def _ask_grid(dense: Recipe, part: int) -> Ask:
@@ -274,11 +280,12 @@ def _teacher(home: Home, recipe_json: Mapping[str, Any]) -> Mapping[str, Any] | 
     return next((r for r in shipped if r["recipe"]["student"] in wanted), None)
 
 
-def _labels(task: str) -> npt.NDArray[Any]:
+def labels(task: str) -> npt.NDArray[Any]:
+    """[N] classes of a task's validation examples, in the order of every trial's predictions."""
     # a task keeps what needs no torch in a module of its own, engine/tasks/_<task>_files.py
     try:
         files = importlib.import_module(f"engine.tasks._{task}_files")
     except ModuleNotFoundError:
         raise FileError(f"the task {task} has no engine/tasks/_{task}_files.py, which holds its labels") from None
-    labels: npt.NDArray[Any] = files.read_sample("validation").labels
-    return labels
+    found: npt.NDArray[Any] = files.read_sample("validation").labels
+    return found

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from engine import api_home, api_rows, store_read
+from engine import api_home, api_rows, store_queue, store_read
 from engine.errors import NotFoundError
 from engine.home import Home
-from engine.store import ENDED
+from engine.store import ENDED, Store, Work
 
 
 def status(home: Home, key: str) -> dict[str, Any]:
@@ -18,17 +18,26 @@ def status(home: Home, key: str) -> dict[str, Any]:
     ``place`` counts those in front while queued; ``seconds_left`` is None until enough has run to tell. Raises
     :class:`NotFoundError` for a key that nothing is known of.
     """
+    found = store_read.work(api_home.store_of(home), key)
+    return statuses(home, [found])[0] if found else _finished_status(home, key)
+
+
+def statuses(home: Home, works: Iterable[Work]) -> list[dict[str, Any]]:
+    """The status of each piece of work; one that waits for its first try costs no further query."""
     store = api_home.store_of(home)
-    found = store_read.work(store, key)
-    if found is None:
-        return _finished_status(home, key)
-    tries = store_read.attempts(store, key)
-    progress = store_read.progress(store, key, found.attempt) if found.state != "queued" else {}
+    places = store_queue.places(store)
+    return [_of(store, work, places.get(work.id)) for work in works]
+
+
+def _of(store: Store, work: Work, place: int | None) -> dict[str, Any]:
+    tried = work.state != "queued" or work.attempt > 1
+    tries = store_read.attempts(store, work.id) if tried else []
+    progress = store_read.progress(store, work.id, work.attempt) if work.state != "queued" else {}
+    curve = store_read.events(store, work.id, work.attempt) if work.state != "queued" else []
     return {
-        "key": key, "kind": found.kind, "task": found.task, "state": found.state, "attempt": found.attempt,
-        "attempts": tries, "progress": progress, "curve": store_read.events(store, key, found.attempt),
-        "place": store_read.place(store, key), "seconds_left": _seconds_left(found.state, tries, progress),
-        "error": found.error, "recipe": dict(found.body),
+        "key": work.id, "kind": work.kind, "task": work.task, "state": work.state, "attempt": work.attempt,
+        "attempts": tries, "progress": progress, "curve": curve, "place": place,
+        "seconds_left": _seconds_left(work.state, tries, progress), "error": work.error, "recipe": dict(work.body),
     }  # fmt: skip
 
 

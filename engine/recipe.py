@@ -206,6 +206,11 @@ class Recipe:
         """The recipe of the first ``count`` phases, whose trained state can be resumed."""
         return dataclasses.replace(self, phases=self.phases[:count])
 
+    def first_training(self) -> Recipe | None:
+        """The recipe up to its first phase that trains, which other recipes may share; None when nothing trains."""
+        first = next((i for i, p in enumerate(self.phases) if p.trains), None)
+        return None if first is None else self.prefix(first + 1)
+
     def dense(self) -> Recipe:
         """The dense student: no pruning or quantization (nor the recalibration that repairs them)."""
         kept = tuple(dataclasses.replace(p, stages=()) for p in self.phases if p.trains)

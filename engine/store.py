@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from engine import store_queue as queue
 from engine import store_rules as rules
 from engine.store_rules import ENDED, Ask, Point, Work
 from engine.store_schema import Database
@@ -21,14 +22,17 @@ __all__ = ["ENDED", "Ask", "Point", "Store", "Work"]
 class Store(Database):
     """All changes of the store, one short transaction each."""
 
-    def submit(self, asks: Sequence[Ask], who: str, parent: str) -> None:
-        """Record that ``who`` wants ``asks``, as part of the run ``parent`` (a trial's key or a job's id).
+    def submit(self, asks: Sequence[Ask], who: str, parent: str, cap: int | None = None) -> None:
+        """Record that ``who`` wants ``asks``, as part of the run ``parent`` (a trial's key, a job's id, sweep:<id>).
 
         What is done is not run again (unless the test reading is missing); what is queued or running is shared; what
-        failed or was cancelled is queued again as a new attempt.
+        failed or was cancelled is queued again as a new attempt. Raises :class:`InputError`, and changes nothing, when
+        ``who`` would then have more than ``cap`` trials queued or running.
         """
         now = time.time()
         with self.change() as db:
+            queue.enter(db, who, now)
+            before = queue.open_trials(db, who)
             for ask in asks:
                 rules.put_work(db, ask, now)
                 db.execute(
@@ -36,6 +40,7 @@ class Store(Database):
                     "withdrawn = NULL, priority = min(priority, excluded.priority)",
                     (ask.id, who, parent, ask.priority, now),
                 )
+            queue.check_cap(before, queue.open_trials(db, who), cap)
 
     def withdraw(self, parent: str, who: str) -> bool:
         """Withdraw ``who``'s wish for ``parent`` and its companions; stops what nobody wants. Whether there was one."""
@@ -48,12 +53,30 @@ class Store(Database):
                 rules.stop_if_unwanted(db, name, now)
         return bool(found)
 
-    def claim(self) -> Work | None:
-        """Take the next work and mark it running: the user with the fewest running first, then priority, then age."""
+    def cancel_all(self, name: str) -> bool:
+        """Withdraw everybody's wish for ``name`` and for what came with it as a run; whether there was one.
+
+        For the host, and for a sweep: ``name`` may be ``sweep:<id>``.
+        """
+        now = time.time()
         with self.change() as db:
-            found = db.execute(_NEXT).fetchone()
+            open_wish = "withdrawn IS NULL AND (parent = ? OR id = ?)"
+            found = db.execute(f"SELECT DISTINCT id FROM requests WHERE {open_wish}", (name, name)).fetchall()
+            db.execute(f"UPDATE requests SET withdrawn = ? WHERE {open_wish}", (now, name, name))
+            for (wanted,) in found:
+                rules.stop_if_unwanted(db, wanted, now)
+        return bool(found)
+
+    def claim(self) -> Work | None:
+        """Take the next work and mark it running: the person with the lowest turn first, then priority, then age.
+
+        Left out: what builds on a trial that is not done, and what would train the same prefix that is being trained.
+        """
+        with self.change() as db:
+            found = db.execute(queue.NEXT).fetchone()
             if found is None:
                 return None
+            queue.serve(db, found["served"])
             db.execute("UPDATE work SET state = 'running', error = NULL WHERE id = ?", (found["id"],))
             db.execute(
                 "INSERT INTO attempts VALUES (?, ?, ?, NULL, NULL)", (found["id"], found["attempt"], time.time())
@@ -161,14 +184,26 @@ class Store(Database):
                 db.execute("INSERT OR REPLACE INTO readings VALUES (?, ?, ?, ?, ?)", row)
         return True
 
+    def remove(self, keys: Sequence[str]) -> list[str]:
+        """Delete results with their predictions and marks; the keys that were deleted.
 
-# among the wanted, queued works whose prerequisite is done: fewest running of the asking user, priority, age
-_NEXT = """
-WITH busy AS (
-    SELECT r.who, count(DISTINCT w.id) AS n FROM work w JOIN requests r ON r.id = w.id AND r.withdrawn IS NULL
-    WHERE w.state = 'running' GROUP BY r.who)
-SELECT w.* FROM work w JOIN requests r ON r.id = w.id AND r.withdrawn IS NULL LEFT JOIN busy b ON b.who = r.who
-WHERE w.state = 'queued'
-    AND (w.after IS NULL OR EXISTS (SELECT 1 FROM results p WHERE p.key = w.after AND p.preview = 0))
-ORDER BY coalesce(b.n, 0), r.priority, r.created, w.rowid LIMIT 1
-"""
+        A result whose trial, inspection or grid is queued or running stays. What is deleted can be run again.
+        """
+        now = time.time()
+        with self.change() as db:
+            return [key for key in dict.fromkeys(keys) if rules.remove(db, key, now)]
+
+    def remember(self, who: str, name: str | None = None) -> None:
+        """Note that a person was here, and the name that they typed (None leaves the last one)."""
+        now = time.time()
+        with self.change() as db:
+            db.execute(
+                "INSERT INTO people (who, name, created, seen) VALUES (?, coalesce(?, ''), ?, ?) "
+                "ON CONFLICT DO UPDATE SET name = coalesce(?, name), seen = excluded.seen",
+                (who, name, now, now, name),
+            )
+
+    def mark(self, key: str, who: str, star: bool | None = None, note: str | None = None) -> None:
+        """Change one person's star or note on a result (None leaves it); a mark without both is forgotten."""
+        with self.change() as db:
+            rules.mark(db, key, who, star, note, time.time())

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.store import Store
-from engine.store_rules import Work, work_of
+from engine.store_queue import places
+from engine.store_rules import LAST_CHANGE, Work, work_of
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,11 @@ def work(store: Store, name: str) -> Work | None:
     return work_of(dict(found)) if found else None
 
 
-def unfinished(store: Store) -> list[Work]:
-    """Everything queued or running, oldest first."""
-    return [
-        work_of(dict(r)) for r in store.rows("SELECT * FROM work WHERE state IN ('queued', 'running') ORDER BY rowid")
-    ]
+def unfinished(store: Store, who: str | None = None) -> list[Work]:
+    """Everything queued or running, oldest first; with ``who`` only what they want."""
+    wanted = "AND id IN (SELECT id FROM requests WHERE who = ? AND withdrawn IS NULL)" if who is not None else ""
+    found = f"SELECT * FROM work WHERE state IN ('queued', 'running') {wanted} ORDER BY rowid"
+    return [work_of(dict(r)) for r in store.rows(found, *([who] if who is not None else []))]
 
 
 def running(store: Store) -> dict[str, int]:
@@ -46,14 +47,8 @@ def busy(store: Store) -> bool:
 
 
 def place(store: Store, name: str) -> int | None:
-    """How many are in front in the queue, about (fairness between users may change it); None unless queued."""
-    ahead = """SELECT count(DISTINCT o.id) AS n FROM work w JOIN requests r ON r.id = w.id AND r.withdrawn IS NULL,
-        work o JOIN requests q ON q.id = o.id AND q.withdrawn IS NULL
-        WHERE w.id = ? AND w.state = 'queued' AND o.state = 'queued' AND o.id != w.id
-        AND (q.priority, q.created, o.rowid) < (r.priority, r.created, w.rowid)"""
-    mine = store.row("SELECT state FROM work WHERE id = ?", name)
-    found = store.row(ahead, name) if mine and mine["state"] == "queued" else None
-    return int(found["n"]) if found else None
+    """How many start before it, as today's wishes stand (:func:`engine.store_queue.order`); None unless queued."""
+    return places(store).get(name)
 
 
 def attempts(store: Store, name: str) -> list[dict[str, Any]]:
@@ -96,10 +91,14 @@ def readings(store: Store, task: str) -> dict[str, dict[str, Any]]:
 
 
 def last_change(store: Store) -> int:
-    """A number that rises with every change of results or readings."""
-    both = "SELECT (SELECT max(changed) FROM results) AS a, (SELECT max(changed) FROM readings) AS b"
-    found = store.row(both)
-    return max(found["a"] or 0, found["b"] or 0) if found else 0
+    """A number that rises with every change of results, readings or removals."""
+    found = store.row(f"SELECT {LAST_CHANGE} AS n")
+    return int(found["n"]) if found else 0
+
+
+def removed_since(store: Store, task: str, changed: int) -> list[str]:
+    """Keys of a task whose results were deleted after the change ``changed`` and are not back."""
+    return [r["key"] for r in store.rows("SELECT key FROM removed WHERE changed > ? AND task = ?", changed, task)]
 
 
 def predictions(store: Store, key: str) -> tuple[tuple[int, ...], bytes] | None:

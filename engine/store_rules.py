@@ -10,14 +10,17 @@ from typing import Any
 
 TRIES_AFTER_DEATH = 1
 ENDED = ("done", "failed", "cancelled")
+_CHANGES = (f"coalesce((SELECT max(changed) FROM {table}), 0)" for table in ("results", "readings", "removed"))
+LAST_CHANGE = f"max({', '.join(_CHANGES)})"
 
 
 @dataclass(frozen=True)
 class Ask:
-    """A wish for one piece of work. ``id`` is a trial's key, ``grid:<dense key>`` or ``retime:<task>``.
+    """A wish for one piece of work: ``kind`` is trial, grid, retime or inspect.
 
-    ``after`` names a trial that must be done first. ``test`` also asks for the reading on the test set. Lower
-    ``priority`` runs earlier among one user's work. ``again`` repeats work that is done.
+    ``id`` is a trial's key, ``grid:<dense key>``, ``retime:<task>`` or ``inspect:<key>``. ``after`` names a trial that
+    must be done first. ``test`` also asks for the reading on the test set. Lower ``priority`` runs earlier among one
+    person's work. ``again`` repeats work that is done. ``prefix`` is the key of its first training.
     """
 
     id: str
@@ -29,6 +32,7 @@ class Ask:
     after: str | None = None
     test: bool = False
     again: bool = False
+    prefix: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,13 +72,15 @@ def put_work(db: sqlite3.Connection, ask: Ask, now: float) -> None:
     there = ask.kind == "trial" and complete(db, ask.id, ask.test)
     if old is None:
         db.execute(
-            "INSERT INTO work (id, kind, task, body, dense_key, after, test, state, created) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (ask.id, ask.kind, ask.task, json.dumps(ask.body, allow_nan=False), ask.dense_key, ask.after, int(ask.test),
-             "done" if there else "queued", now),
+            "INSERT INTO work (id, kind, task, body, dense_key, prefix, after, test, state, created) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (ask.id, ask.kind, ask.task, json.dumps(ask.body, allow_nan=False), ask.dense_key, ask.prefix, ask.after,
+             int(ask.test), "done" if there else "queued", now),
         )  # fmt: skip
         return
-    db.execute("UPDATE work SET test = max(test, ?) WHERE id = ?", (int(ask.test), ask.id))
+    # work of an older schema has no prefix yet
+    known = "UPDATE work SET test = max(test, ?), prefix = iif(prefix = '', ?, prefix) WHERE id = ?"
+    db.execute(known, (int(ask.test), ask.prefix, ask.id))
     finished = there or (ask.kind != "trial" and old["state"] == "done" and not ask.again)
     if old["state"] in ENDED and not finished:
         requeue(db, ask.id, "deaths = 0, error = NULL")
@@ -142,6 +148,7 @@ def keep(db: sqlite3.Connection, dense_key: str, point: Point, now: float) -> No
             next_change(db),
         )
         db.execute("DELETE FROM predictions WHERE key = ?", (key,))
+        db.execute("DELETE FROM removed WHERE key = ?", (key,))
         db.execute("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
         if point.predictions:
             shape = json.dumps(point.shape)
@@ -153,12 +160,38 @@ def keep(db: sqlite3.Connection, dense_key: str, point: Point, now: float) -> No
             db.execute("UPDATE results SET body = ?, changed = ? WHERE key = ?", (body, next_change(db), key))
 
 
-def next_change(db: sqlite3.Connection) -> int:
-    """The number of the next change of results or readings."""
-    both = (
-        "SELECT max(coalesce((SELECT max(changed) FROM results), 0), coalesce((SELECT max(changed) FROM readings), 0))"
+def remove(db: sqlite3.Connection, key: str, now: float) -> bool:
+    """Delete one result with what hangs on it, unless work on it is open; whether there was one."""
+    found = db.execute("SELECT task FROM results WHERE key = ?", (key,)).fetchone()
+    own = "(id IN (?, 'inspect:' || ?) OR after = ?)"
+    busy = f"SELECT 1 FROM work WHERE {own} AND state IN ('queued', 'running')"
+    if found is None or db.execute(busy, (key, key, key)).fetchone():
+        return False
+    db.execute("INSERT OR REPLACE INTO removed VALUES (?, ?, ?)", (key, found["task"], next_change(db)))
+    for table in ("predictions", "marks", "results"):
+        db.execute(f"DELETE FROM {table} WHERE key = ?", (key,))
+    # not done any more: who asks again gets it, and its grid, measured again
+    again = f"UPDATE work SET state = 'cancelled', error = 'its result was deleted', test = 0 WHERE {own}"
+    db.execute(f"{again} AND state = 'done'", (key, key, key))
+    wishes = f"UPDATE requests SET withdrawn = ? WHERE withdrawn IS NULL AND id IN (SELECT id FROM work WHERE {own})"
+    db.execute(wishes, (now, key, key, key))
+    return True
+
+
+def mark(db: sqlite3.Connection, key: str, who: str, star: bool | None, note: str | None, now: float) -> None:
+    """Change one person's star or note on a result; what is None stays."""
+    given = None if star is None else int(star)
+    db.execute(
+        "INSERT INTO marks VALUES (?, ?, coalesce(?, 0), coalesce(?, ''), ?) ON CONFLICT DO UPDATE SET "
+        "star = coalesce(?, star), note = coalesce(?, note), at = excluded.at",
+        (key, who, given, note, now, given, note),
     )
-    return int(db.execute(both).fetchone()[0]) + 1
+    db.execute("DELETE FROM marks WHERE key = ? AND who = ? AND star = 0 AND note = ''", (key, who))
+
+
+def next_change(db: sqlite3.Connection) -> int:
+    """The number of the next change of results, readings or removals."""
+    return int(db.execute(f"SELECT {LAST_CHANGE}").fetchone()[0]) + 1
 
 
 def work_of(row: Mapping[str, Any]) -> Work:

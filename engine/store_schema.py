@@ -80,6 +80,11 @@ class Database:
         found = self.row("PRAGMA data_version")
         return int(found[0]) if found else 0
 
+    def stamp(self) -> tuple[int, int]:
+        """What differs whenever the store has changed, by another connection or by this one (microseconds)."""
+        with self._lock:
+            return self.data_version(), self._connection.total_changes
+
     def _prepare(self, max_pages: int | None) -> None:
         self._connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
         version, mark, tables = self._marks()

@@ -29,8 +29,7 @@ from engine import store_read as read
 from engine.api_home import store_of
 from engine.errors import InputError, StoreError
 from engine.execution import presence
-from engine.execution.base import Ended
-from engine.execution.local_pool import default_slots
+from engine.execution.base import Ended, default_slots
 from engine.home import Home
 from engine.store import Store, Work
 

@@ -164,7 +164,7 @@ def test_companions_go_with_the_run_unless_another_run_wants_them(store: Store) 
 
 def test_a_grid_waits_for_its_dense_student(store: Store) -> None:
     store.submit([Ask("grid:d", "grid", TASK, {}, "d", after="d"), trial("d", priority=5)], "me", "d")
-    assert read.place(store, "grid:d") == 0
+    assert (read.place(store, "d"), read.place(store, "grid:d")) == (0, 1)
     first = store.claim()
     assert first is not None
     assert first.id == "d"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,13 +13,14 @@ import numpy as np
 import numpy.typing as npt
 import zstandard
 
-from engine.errors import CancelledError, FileError, StoreError
+from engine.errors import CancelledError, FileError, InputError, StoreError
 from engine.metrics import halved
 from engine.result import Result
 from engine.store import Point, Work
 
 Predictions: TypeAlias = npt.NDArray[np.float16]
 REPORTS_A_SECOND = 5.0
+MAX_WORKERS = 64
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,16 @@ class Backend(Protocol):
 
     def stop(self) -> None:
         """Stop everything and return when no process is left."""
+
+
+def default_slots() -> int:
+    """``STILLHOUSE_WORKERS``, else the number of cores, two at most."""
+    given = os.environ.get("STILLHOUSE_WORKERS", "")
+    if not given:
+        return min(2, os.cpu_count() or 1)
+    if not given.isdigit() or not 1 <= int(given) <= MAX_WORKERS:
+        raise InputError("STILLHOUSE_WORKERS", given, f"a whole number from 1 to {MAX_WORKERS}")
+    return int(given)
 
 
 def pack_predictions(predictions: npt.NDArray[Any]) -> tuple[tuple[int, ...], bytes]:

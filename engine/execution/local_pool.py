@@ -20,27 +20,15 @@ from typing import Any
 import pebble
 from pebble.common.types import CONSTS
 
-from engine.errors import InputError
 from engine.execution import worker
-from engine.execution.base import Ended
+from engine.execution.base import Ended, default_slots
 from engine.home import Home
 from engine.store import Work
 
 ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 STOP_SECONDS = 0.5  # from asking a worker to end to killing it
 ANSWER_SECONDS = 120.0  # a warm worker takes work at once; one that never does is replaced
-MAX_WORKERS = 64
 RENEW_SECONDS = 5.0  # an idle process that keeps dying is not started again at once
-
-
-def default_slots() -> int:
-    """``STILLHOUSE_WORKERS``, else the number of cores, two at most."""
-    given = os.environ.get("STILLHOUSE_WORKERS", "")
-    if not given:
-        return min(2, os.cpu_count() or 1)
-    if not given.isdigit() or not 1 <= int(given) <= MAX_WORKERS:
-        raise InputError("STILLHOUSE_WORKERS", given, f"a whole number from 1 to {MAX_WORKERS}")
-    return int(given)
 
 
 @dataclass
