@@ -17,6 +17,7 @@ BYTES: dict[str, float] = {
     "kib": 1024, "mib": 1024**2, "gib": 1024**3,
 }  # fmt: skip
 MILLISECONDS: dict[str, float] = {"": 1, "ms": 1, "us": 1e-3, "µs": 1e-3, "μs": 1e-3, "ns": 1e-6, "s": 1e3}
+COUNTS: dict[str, float] = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9}
 SHARES: dict[str, float] = {"": 1, "%": 0.01}
 BYTE_STEPS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B"))
 TIME_STEPS = ((1e3, "s"), (1.0, "ms"), (1e-3, "µs"))
@@ -32,6 +33,11 @@ def parse_bytes(text: str, where: str) -> float:
 def parse_ms(text: str, where: str) -> float:
     """``"1ms"``, ``"500us"``, ``"0.2 s"`` or a plain number of milliseconds, as milliseconds above 0."""
     return _parse(text, where, MILLISECONDS, "a time above 0 such as 500us, 1ms or 0.2s")
+
+
+def parse_count(text: str, where: str) -> float:
+    """``"700k"``, ``"1.5 M"`` or a plain number, as a count above 0; raises :class:`InputError`."""
+    return _parse(text, where, COUNTS, "a number above 0 such as 900, 700k or 1.5M")
 
 
 def parse_share(text: str, where: str) -> float:

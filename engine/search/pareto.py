@@ -1,7 +1,9 @@
 """Pareto fronts of two quantities: a cost that should be low and a quality that should be high (or low).
 
-Plain Python and no torch: the command line, the pages and the figures use it. A point is one index into two equally
+Numpy at most and no torch: the command line, the pages and the figures use it. A point is one index into two equally
 long sequences. Points whose cost or quality is missing (None), not a number or infinite take no part anywhere.
+:func:`front_of` and :func:`ranking` give on arrays what :func:`front` and :func:`best_under` give on plain values, fast
+enough for 20,000 points in each rerun of a page.
 """
 
 from __future__ import annotations
@@ -9,9 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from numbers import Real
-from typing import Any
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
 
 Number = float | None
+Numbers: TypeAlias = npt.NDArray[np.float64]
+Indexes: TypeAlias = npt.NDArray[np.intp]
 SIZES = ("packed_bytes", "latency_ms", "macs")
 
 
@@ -33,6 +40,50 @@ def front(costs: Sequence[Number], qualities: Sequence[Number], direction: str =
         if not kept or good[i] > good[kept[-1]] or (good[i], costs[i]) == (good[kept[-1]], costs[kept[-1]]):
             kept.append(i)
     return kept
+
+
+def front_of(costs: Numbers, qualities: Numbers, direction: str = "maximize") -> Indexes:
+    """:func:`front` of two arrays [N] where NaN stands for what is missing: [F] indexes by rising cost."""
+    good = -qualities if direction == "minimize" else qualities
+    found = np.flatnonzero(np.isfinite(costs) & np.isfinite(good))
+    order = found[np.lexsort((found, -good[found], costs[found]))]
+    if not len(order):
+        return order
+    cost, value = costs[order], good[order]
+    before = np.concatenate(([-np.inf], np.maximum.accumulate(value)[:-1]))
+    # an exact duplicate follows right behind the point that it repeats and shares its fate
+    same = np.concatenate(([False], (cost[1:] == cost[:-1]) & (value[1:] == value[:-1])))
+    first = np.maximum.accumulate(np.where(same, 0, np.arange(len(order))))
+    kept: Indexes = order[(value > before)[first]]
+    return kept
+
+
+def hypervolume(
+    costs: Sequence[Number],
+    qualities: Sequence[Number],
+    reference: tuple[float, float],
+    direction: str = "maximize",
+    log: bool = False,
+) -> float:
+    """Area between the front and ``reference`` (a cost and a quality that are worse than what counts), 0 without a front.
+
+    Points that are not better than the reference in both add nothing (Zitzler and Thiele 1998, PPSN V:292). In units of
+    cost times quality; with ``log`` costs count by their decimal logarithm (costs of 0 or less are left out), which is
+    how the charts are drawn. Raises :class:`ValueError` for a reference that is not finite, or not above 0 with ``log``.
+    """
+    limit, floor = float(reference[0]), float(reference[1]) * (-1.0 if direction == "minimize" else 1.0)
+    if not (math.isfinite(limit) and math.isfinite(floor) and (limit > 0 or not log)):
+        raise ValueError(f"the reference must be finite, its cost above 0 on a logarithmic axis, got {reference}")
+    good = _good(qualities, direction)
+    usable = [c if _finite(c) and (not log or (c or 0) > 0) else None for c in costs]
+    line = front(usable, good)
+    area, height = 0.0, floor
+    for i in line:
+        width = _across(float(costs[i] or 0), limit, log)
+        if width > 0 and good[i] > height:
+            area += width * (good[i] - height)
+            height = good[i]
+    return area
 
 
 def knee(costs: Sequence[Number], qualities: Sequence[Number], direction: str = "maximize") -> int | None:
@@ -80,6 +131,36 @@ def best_under(
         return (-good[i], *costs, i) if limits else (costs[0], -good[i], *costs, i)
 
     return min(fits, key=rank)
+
+
+def ranking(
+    columns: Mapping[str, Numbers],
+    limits: Mapping[str, float],
+    at_least: float | None = None,
+    quality: str = "quality",
+    direction: str = "maximize",
+) -> Indexes:
+    """Every row that keeps to the limits, the one to recommend first; the first is that of :func:`best_under`.
+
+    ``columns`` maps names to arrays [N] with NaN for what is missing; a limited column must be there.
+    """
+    good = -columns[quality] if direction == "minimize" else columns[quality]
+    fits = np.isfinite(good)
+    if at_least is not None:
+        fits &= good >= (-at_least if direction == "minimize" else at_least)
+    for name, most in limits.items():
+        fits &= np.isfinite(columns[name]) & (columns[name] <= most)
+    found = np.flatnonzero(fits)
+    missing = np.full(len(good), np.inf)
+    costs = [columns.get(name, missing) for name in (*limits, *SIZES)]
+    costs = [np.where(np.isfinite(c), c, np.inf) for c in costs]
+    order = [-good, *costs] if limits else [costs[0], -good, *costs]
+    ranked: Indexes = found[np.lexsort((found, *(c[found] for c in reversed(order))))]
+    return ranked
+
+
+def _across(cost: float, limit: float, log: bool) -> float:
+    return math.log10(limit / cost) if log else limit - cost
 
 
 def _within(row: Mapping[str, Any], limits: Mapping[str, float]) -> bool:

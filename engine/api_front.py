@@ -1,0 +1,164 @@
+"""What the page *Front* and ``stillhouse recommend`` ask: the best point within limits, and which settings matter."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from engine import api, api_points, catalogue, metrics
+from engine.api_points import View
+from engine.errors import StillhouseError
+from engine.home import Home
+from engine.search import importance, pareto
+from engine.search.importance import MOST_ROWS
+
+Row = Mapping[str, Any]
+Right = npt.NDArray[np.bool_]
+REDRAWN = 20_000  # validation sets drawn again from the real one; a probability is then exact to half a point
+COUNTED = ("accuracy",)  # metrics that are a share of right answers, which images can be redrawn for
+machines = api_points.machines
+
+
+def recommend(home: Home, task: str, limits: Mapping[str, float], at_least: float | None = None,
+              rows: Sequence[Row] | View | None = None) -> dict[str, Any]:  # fmt: skip
+    """The best point within ``limits`` (a cost's most, inclusive) that reaches ``at_least``, and how sure that is.
+
+    ``{"best", "runner_up": row or None, "probability", "basis", "images", "meets", "fits", "of", "reason", "nearest",
+    "machine"}``. ``probability``: of ``best`` being better than ``runner_up`` on other images of the same kind, from the
+    kept predictions of both, by a paired bootstrap over validation images; None unless ``basis`` is ``paired`` (else
+    ``alone``: no runner-up, ``missing``: no predictions kept for one of them, ``uncounted``: the metric is not a share
+    of right answers). ``meets``: the probability of ``best`` reaching ``at_least``, in the same way. ``fits`` points of
+    ``of`` keep to the limits. With none, ``reason`` is ``empty``, ``costs``, ``quality`` or ``both`` and ``nearest`` has
+    the least of each limited cost and the best quality.
+
+    Without ``rows`` all points of the home count, shipped ones too, but no times of other machines. Previews never do.
+    """
+    chosen = rows if isinstance(rows, View) else _view(home, task, rows)
+    direction = str(catalogue.current().row("tasks", task, "task")["direction"])
+    columns = {name: chosen.numbers(name) for name in {"quality", *limits, *pareto.SIZES}}
+    order = pareto.ranking(columns, limits, at_least, direction=direction)
+    first, second = ([chosen.table.rows[chosen.index[i]] for i in order[:2]] + [None, None])[:2]
+    answer = {"best": first, "runner_up": second, "fits": len(order), "of": int(np.isfinite(columns["quality"]).sum())}
+    sure = _sure(home, task, first, second, at_least) if first else {"probability": None, "basis": "none", "images": 0,
+                                                              "meets": None}  # fmt: skip
+    why = {"reason": "" if first else _reason(columns, limits, at_least, direction),
+           "nearest": {} if first else _nearest(columns, limits, direction)}  # fmt: skip
+    return answer | sure | why | {"machine": chosen.machine}
+
+
+def better(home: Home, task: str, a: str, b: str) -> tuple[float, int]:
+    """(probability, images): of ``a`` being right more often than ``b`` on other images of the same kind.
+
+    A paired bootstrap over validation images (Efron and Tibshirani 1993, chapter 6): only images that one of them gets
+    right and the other wrong tell them apart, so drawing N images again means drawing those two counts. Equal counts
+    go half to each. One training run each: what another seed would give is not in it. Raises :class:`NotFoundError`
+    where predictions are missing.
+    """
+    return _better(home, task, a, b)
+
+
+def importances(home: Home, task: str, target: str | Sequence[str], rows: Sequence[Row] | View,
+                wait: bool = True) -> dict[str, float] | None:  # fmt: skip
+    """Each knob's share in reaching the best tenth of ``target``, largest first, sums to 1; empty with too few points.
+
+    ``target`` is a column (``quality``, ``packed_bytes``, ...), or two of them for reaching their common front. Optuna's
+    PED-ANOVA (Watanabe et al. 2023, arXiv 2304.10255) in a child process, kept in the home's cache. Without ``wait``
+    the child is only started: None until it is done, then ask again.
+    """
+    columns = [target] if isinstance(target, str) else list(target)
+    ways = {name: _direction(task, name) for name in columns}
+    if isinstance(rows, View):
+        picked = [rows.rows[i] for i in importance.sample(len(rows.index))]
+        values = {name: rows.numbers(name)[importance.sample(len(rows.index))] for name in columns}
+        picked = [{**row, **{n: float(values[n][i]) for n in columns}} for i, row in enumerate(picked)]
+    else:
+        picked = [rows[i] for i in importance.sample(len(rows))]
+    question = importance.question(picked, ways)
+    return importance.ask(home, question, wait) if question["values"] else {}
+
+
+def _view(home: Home, task: str, rows: Iterable[Row] | None) -> View:
+    found = api_points.table(home, task) if rows is None else api_points.table_of(rows, task)
+    return api_points.view(found)
+
+
+def _direction(task: str, name: str) -> str:
+    if name in api_points.QUALITIES:
+        return api_points.QUALITIES[name] or str(catalogue.current().row("tasks", task, "task")["direction"])
+    return "minimize"
+
+
+def _sure(home: Home, task: str, first: Row, second: Row | None, at_least: float | None) -> dict[str, Any]:
+    facts: dict[str, Any] = {"probability": None, "basis": "alone", "images": 0, "meets": None}
+    if first.get("metric") not in COUNTED:
+        return facts | {"basis": "uncounted"}
+    if at_least is not None:
+        facts["meets"] = _meets(home, task, first, at_least)
+    if second is None:
+        return facts
+    try:
+        probability, images = better(home, task, first["key"], second["key"])
+    except StillhouseError:  # shipped results keep no predictions
+        return facts | {"basis": "missing"}
+    return facts | {"probability": probability, "basis": "paired", "images": images}
+
+
+def _meets(home: Home, task: str, row: Row, at_least: float) -> float | None:
+    try:
+        right = _right(home, task, row["key"])
+    except StillhouseError:
+        return None
+    drawn = _chance(row["key"]).binomial(len(right), right.mean(), REDRAWN)
+    # a share that is reached on paper is not missed by the last binary digit
+    return float((drawn >= at_least * len(right) - 1e-6).mean())
+
+
+@functools.lru_cache(maxsize=2048)
+def _better(home: Home, task: str, a: str, b: str) -> tuple[float, int]:
+    first, second = _right(home, task, a), _right(home, task, b)
+    count = min(len(first), len(second))
+    first, second = first[:count], second[:count]
+    shares = np.array([(first & ~second).sum(), (second & ~first).sum(), 0.0]) / count
+    shares[2] = 1 - shares[:2].sum()
+    drawn = _chance(a + b).multinomial(count, shares, REDRAWN)
+    gap = drawn[:, 0] - drawn[:, 1]
+    return float((gap > 0).mean() + 0.5 * (gap == 0).mean()), count
+
+
+def _right(home: Home, task: str, key: str) -> Right:
+    """[N] whether each validation image is answered rightly."""
+    logits = api.predictions(home, key).astype(np.float32)
+    return metrics.correct(logits, api.labels(task)[: len(logits)])
+
+
+def _chance(text: str) -> np.random.Generator:
+    """The same numbers for the same trials, so that an answer does not flicker."""
+    return np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big"))
+
+
+def _reason(columns: Mapping[str, api_points.Numbers], limits: Mapping[str, float], at_least: float | None,
+            direction: str) -> str:  # fmt: skip
+    if not np.isfinite(columns["quality"]).any():
+        return "empty"
+    fits = bool(limits) and len(pareto.ranking(columns, limits, direction=direction)) > 0
+    good = at_least is not None and len(pareto.ranking(columns, {}, at_least, direction=direction)) > 0
+    if limits and at_least is not None:
+        return "both" if fits and good else "quality" if fits else "costs"
+    return "costs" if limits else "quality"
+
+
+def _nearest(columns: Mapping[str, api_points.Numbers], limits: Mapping[str, float],
+             direction: str) -> dict[str, float | None]:  # fmt: skip
+    def least(name: str, highest: bool = False) -> float | None:
+        values = columns[name][np.isfinite(columns[name])]
+        return None if not len(values) else float(values.max() if highest else values.min())
+
+    return {**{name: least(name) for name in limits}, "quality": least("quality", direction == "maximize")}
+
+
+__all__ = ["MOST_ROWS", "better", "importances", "machines", "recommend"]
