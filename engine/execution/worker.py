@@ -1,7 +1,7 @@
 """What happens inside a worker process: warm up once, then perform one piece of work after the other.
 
-``STILLHOUSE_PIPELINE`` is the test seam: it names a module with ``run``, ``grid`` and ``retime`` that is used in place
-of the real ones, so that the store, the runner and the faults are tested in seconds without training anything.
+``STILLHOUSE_PIPELINE`` is the test seam: it names a module with ``run``, ``grid``, ``retime`` and ``inspect``, used in
+place of the real ones, so that the store, the runner and the faults are tested in seconds without training anything.
 """
 
 from __future__ import annotations
@@ -26,7 +26,12 @@ from engine.home import Home
 from engine.recipe import Recipe
 from engine.store import Point, Store, Work
 
-ENTRIES = {"run": "engine.pipeline:run", "grid": "engine.search.grid:run", "retime": "engine.retiming:retime"}
+ENTRIES = {
+    "run": "engine.pipeline:run",
+    "grid": "engine.search.grid:run",
+    "retime": "engine.retiming:retime",
+    "inspect": "engine.inspection:inspect",
+}
 MEMORY_SHARE = 0.9  # of the machine's memory: a runaway worker fails with a reason instead of being killed at random
 
 
@@ -98,11 +103,14 @@ def _do(work: Work, home: Home, store: Store, reporter: Reporter, slot: Slot) ->
         dense, share = Recipe.from_json(work.body["dense"]), (work.body["part"], work.body["parts"])
         entry("grid")(dense, home, reporter, slot, _keeper(store, work), *share)
         return {}
+    if work.kind == "inspect":
+        entry("inspect")(work.body, home, reporter, slot)
+        return {}
     return {"readings": _readings(entry("retime")(work.task, home, reporter, slot))}
 
 
 def entry(name: str) -> Callable[..., Any]:
-    """``run``, ``grid`` or ``retime``: the real one, or that of the module named by ``STILLHOUSE_PIPELINE``."""
+    """One of the names in ``ENTRIES``: the real one, or that of the module named by ``STILLHOUSE_PIPELINE``."""
     stub = os.environ.get("STILLHOUSE_PIPELINE")
     module, function = (stub, name) if stub else ENTRIES[name].split(":")
     found = getattr(importlib.import_module(module), function, None)
