@@ -140,9 +140,14 @@ def wait(home: Home, keys: Iterable[str],
         time.sleep(POLL_SECONDS)
 
 
-def active(home: Home, who: str | None = None) -> list[dict[str, Any]]:
-    """The status of everything queued or running, oldest first; with ``who`` only what they want."""
-    return api_status.statuses(home, store_read.unfinished(api_home.store_of(home), who))
+def active(home: Home, who: str | None = None, most: int | None = None,
+           also: Iterable[str] = ()) -> list[dict[str, Any]]:  # fmt: skip
+    """The status of everything queued or running, oldest first.
+
+    With ``who`` only what they want, and the ids in ``also``, whoever wants those. ``most`` limits what ``who`` wants:
+    what runs counts first, then what will be served next.
+    """
+    return api_status.active(home, who, most, tuple(also))
 
 
 def resolve(home: Home, prefix: str) -> str:

@@ -73,6 +73,16 @@ def names(home: Home) -> dict[str, str]:
     return {r["who"]: r["name"] for r in found}
 
 
+def crowd(home: Home, who: str) -> dict[str, int]:
+    """What the others have in the queue: ``{"people", "works"}``, shared works that ``who`` wants too left out."""
+    others = f"""SELECT count(DISTINCT r.who) AS people, count(DISTINCT w.id) AS works
+        FROM work w JOIN requests r ON r.id = w.id AND r.withdrawn IS NULL
+        WHERE {store_queue.OPEN} AND r.who != ? AND NOT EXISTS (
+            SELECT 1 FROM requests q WHERE q.id = w.id AND q.who = ? AND q.withdrawn IS NULL)"""
+    found = api_home.store_of(home).row(others, who, who)
+    return {"people": found["people"], "works": found["works"]} if found else {"people": 0, "works": 0}
+
+
 def wanted_by(home: Home, key: str) -> list[str]:
     """Who asked for a trial, a job or a grid point and has not withdrawn it, in the order in which they asked."""
     return wishes(api_home.store_of(home), key)

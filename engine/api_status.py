@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from engine import api_home, api_rows, store_queue, store_read
@@ -20,6 +20,14 @@ def status(home: Home, key: str) -> dict[str, Any]:
     """
     found = store_read.work(api_home.store_of(home), key)
     return statuses(home, [found])[0] if found else _finished_status(home, key)
+
+
+def active(home: Home, who: str | None, most: int | None, also: Sequence[str]) -> list[dict[str, Any]]:
+    """See :func:`engine.api.active`."""
+    store = api_home.store_of(home)
+    wanted = store_read.open_ids(store, who)[:most]
+    found = store_read.works(store, [*wanted, *also])
+    return statuses(home, [w for w in found if w.state not in ENDED])
 
 
 def statuses(home: Home, works: Iterable[Work]) -> list[dict[str, Any]]:

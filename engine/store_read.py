@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,11 +30,25 @@ def work(store: Store, name: str) -> Work | None:
     return work_of(dict(found)) if found else None
 
 
-def unfinished(store: Store, who: str | None = None) -> list[Work]:
-    """Everything queued or running, oldest first; with ``who`` only what they want."""
+def unfinished(store: Store) -> list[Work]:
+    """Everything queued or running, oldest first."""
+    found = "SELECT * FROM work WHERE state IN ('queued', 'running') ORDER BY rowid"
+    return [work_of(dict(r)) for r in store.rows(found)]
+
+
+def works(store: Store, names: Iterable[str]) -> list[Work]:
+    """Pieces of work by their ids, oldest first; unknown ones are left out."""
+    found = "SELECT * FROM work WHERE id IN (SELECT value FROM json_each(?)) ORDER BY rowid"
+    return [work_of(dict(r)) for r in store.rows(found, json.dumps(list(names)))]
+
+
+def open_ids(store: Store, who: str | None = None) -> list[str]:
+    """The ids of all that is queued or running (with ``who``: what they want): what runs, then as it will be served."""
     wanted = "AND id IN (SELECT id FROM requests WHERE who = ? AND withdrawn IS NULL)" if who is not None else ""
-    found = f"SELECT * FROM work WHERE state IN ('queued', 'running') {wanted} ORDER BY rowid"
-    return [work_of(dict(r)) for r in store.rows(found, *([who] if who is not None else []))]
+    found = f"SELECT id, state FROM work WHERE state IN ('queued', 'running') {wanted} ORDER BY rowid"
+    rows, order = store.rows(found, *([who] if who is not None else [])), places(store)
+    last = {"running": -1, "queued": len(order)}  # what waits for a trial that will never end well has no place
+    return [r["id"] for r in sorted(rows, key=lambda r: order.get(r["id"], last[r["state"]]))]
 
 
 def running(store: Store) -> dict[str, int]:

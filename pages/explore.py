@@ -18,6 +18,7 @@ from pages.parts import (
     frame,
     legend,
     points,
+    progress,
     runbar,
     shipped,
     soft,
@@ -54,7 +55,7 @@ def _body(home: Home, form: Form, recipe: Recipe, look: str) -> None:
     known = own is not None and own["origin"] != "shipped"
     runs = sum(r.get("origin") == "trial" and r.get("student") == recipe.student for r in rows)
     runbar.bar(home, form, recipe.to_json(), known, runs)
-    measuring = runbar.progress(home, keys, look)
+    measuring = progress.panel(home, keys, look)
     focus = points.focus(rows, form.get("point"), recipe.key, grid, whatif.sparsity_of(form), form.get("bits"))
     details.panel(home, focus, measuring)
     charts.pareto_pair(rows, focus.row["key"] if focus else None, look)
