@@ -11,12 +11,13 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from engine import cli_export, cli_parser, cli_run, cli_serve, cli_tables
+from engine import cli_export, cli_house, cli_parser, cli_run, cli_serve, cli_sweep, cli_tables
 from engine.errors import CancelledError, InputError, StillhouseError
 from engine.home import Home
 
 COMMANDS: dict[str, Callable[[argparse.Namespace, Home], int]] = {
     "run": cli_run.run,
+    "sweep": cli_sweep.sweep,
     "results": cli_tables.results,
     "front": cli_tables.front,
     "recommend": cli_tables.recommend,
@@ -24,6 +25,9 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, Home], int]] = {
     "app": cli_serve.app,
     "runner": cli_serve.runner,
     "doctor": cli_serve.doctor,
+    "gc": cli_house.gc,
+    "backup": cli_house.backup,
+    "import": cli_house.bring_in,
 }
 # these say what the program is, not what a home holds: they work where no home can be made
 HOMELESS: dict[str, Callable[[argparse.Namespace], int]] = {

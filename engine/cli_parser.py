@@ -14,6 +14,7 @@ from engine.units import parse_bytes, parse_ms, parse_share
 KINDS = ("tasks", "models", "losses", "stages")
 COSTS = ("packed_bytes", "onnx_bytes", "latency_ms", "macs")
 PORT = 8501
+MAX_SWEEP_TRIALS, MAX_BUDGET_SECONDS = 2000, 30 * 24 * 3600
 _INVALID_CHOICE = re.compile(r"invalid choice: '(.*?)' \(choose from")
 Commands = Any  # argparse keeps the class of its subparsers to itself
 
@@ -62,7 +63,10 @@ def build() -> Parser:
     parser.add_argument("--version", action="version", version=f"stillhouse {_version()}")
     _shared(parser, None)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
-    for add in (_list, _run, _results, _front, _recommend, _export, _app, _runner, _doctor, _catalogue):
+    for add in (
+        _list, _run, _sweep, _results, _front, _recommend, _export,
+        _app, _runner, _doctor, _catalogue, _gc, _backup, _import,
+    ):  # fmt: skip
         add(commands)
     return parser
 
@@ -131,6 +135,17 @@ def _run(commands: Commands) -> None:
     add("--test", action="store_true", help="also read the test set, once")
 
 
+def _sweep(commands: Commands) -> None:
+    parser = _command(commands, "sweep", "run every combination of a recipe in which values are several")
+    add = parser.add_argument
+    add("file", metavar="SWEEP.json", help="a recipe with lists and ranges; docs/sweeps.md describes it")
+    add("--trials", type=whole("--trials", 1, MAX_SWEEP_TRIALS), metavar="N",
+        help="a random part of this many trials, which can be extended later")  # fmt: skip
+    add("--budget-seconds", type=whole("--budget-seconds", 1, MAX_BUDGET_SECONDS), metavar="S",
+        help="pause when its trials have run for this long")  # fmt: skip
+    add("--plan", action="store_true", help="say what would be run, how much is known and how long it takes")
+
+
 def _table(commands: Commands, name: str, help: str) -> Parser:
     parser = _command(commands, name, help)
     parser.add_argument("--task", metavar="NAME", required=True)
@@ -167,10 +182,18 @@ def _export(commands: Commands) -> None:
 
 def _app(commands: Commands) -> None:
     parser = _command(commands, "app", "serve the pages and run trials", json=False)
-    parser.add_argument("--host", default="127.0.0.1", help="127.0.0.1 unless --allow-network is given too")
+    parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS",
+                        help="0.0.0.0 serves this network as well; needs --join-code or --i-know")  # fmt: skip
     parser.add_argument("--port", type=whole("--port", 1, 65535), default=PORT, metavar="N")
-    parser.add_argument("--allow-network", action="store_true",
-                        help="serve other machines as well: whoever reaches the port can start trials")  # fmt: skip
+    parser.add_argument(
+        "--join-code", metavar="CODE", help="people type it once to come in (else: STILLHOUSE_JOIN_CODE)"
+    )
+    parser.add_argument("--cap", type=whole("--cap", 1, 10_000), metavar="N",
+                        help="trials that one person may have queued or running; 20 when several people use the server")  # fmt: skip
+    parser.add_argument("--i-know", action="store_true",
+                        help="serve other machines without a code: whoever reaches the port can start trials")  # fmt: skip
+    parser.add_argument("--allow-host", action="append", default=[], metavar="NAME",
+                        help="another name of this machine, as browsers type it; may be repeated")  # fmt: skip
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
 
 
@@ -184,6 +207,25 @@ def _doctor(commands: Commands) -> None:
 
 def _catalogue(commands: Commands) -> None:
     _command(commands, "catalogue", "write engine/catalogue.json from the plug-ins", json=False)
+
+
+def _gc(commands: Commands) -> None:
+    parser = _command(commands, "gc", "take away orphaned artifacts, old caches and what killed exports left")
+    parser.add_argument("--older-than", type=whole("--older-than", 0, 36_500), default=30, metavar="DAYS",
+                        help="days without use after which a cache entry goes (30)")  # fmt: skip
+    parser.add_argument("--dry-run", action="store_true", help="say what would go and touch nothing")
+
+
+def _backup(commands: Commands) -> None:
+    parser = _command(commands, "backup", "write results, sweeps and notes into one file, while everything goes on")
+    parser.add_argument("file", metavar="FILE.zip")
+    parser.add_argument("--artifacts", action="store_true", help="with the files of every trial")
+    parser.add_argument("--force", action="store_true", help="replace a file that is there already")
+
+
+def _import(commands: Commands) -> None:
+    parser = _command(commands, "import", "add the results of another home or of a backup to this one")
+    parser.add_argument("source", metavar="FILE|HOME", help="a backup, another home's folder or its store.sqlite")
 
 
 def _commands(parser: argparse.ArgumentParser) -> list[str]:

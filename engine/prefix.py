@@ -6,9 +6,14 @@ its stages (JSON) and the state dict (masks, scales and step counters are buffer
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import fcntl
 import hashlib
 import json
+import os
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +26,8 @@ from engine.errors import FileError
 from engine.files import atomic_write
 from engine.home import Home
 from engine.result import CurvePoint, PhaseResult
+
+LOOK_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,38 @@ def load_prefix(home: Home, key: str, fresh: nn.Module, attach: Any) -> Trained 
     curve = tuple(CurvePoint(**p) for p in head["curve"])
     phases = tuple(PhaseResult(p["name"], p["quality"]) for p in head["phases"])
     return Trained(fresh, tuple(tuple(p) for p in head["plans"]), curve, phases)
+
+
+@contextlib.contextmanager
+def alone(home: Home, key: str, wait: Callable[[], None]) -> Iterator[None]:
+    """Hold the right to train the prefix ``key``: one worker trains it, the others wait and then find it kept.
+
+    ``wait`` is called while another one holds it, so that a waiting worker lets measurements in and can be cancelled.
+    The system drops a dead process's lock. Whoever trains a prefix may wait for its teachers' prefixes and never the
+    other way round, so nobody waits in a circle.
+    """
+    path = _path(home, key).with_suffix(".lock")
+    while (handle := _lock(path)) is None:
+        wait()
+        time.sleep(LOOK_SECONDS)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)  # whoever waits for this file sees that it is gone, and makes the next one
+        os.close(handle)
+
+
+def _lock(path: Path) -> int | None:
+    """The locked file, or None while another process has it or has just taken it away."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(handle).st_ino == path.stat().st_ino:
+            return handle
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(handle)
+    return None
 
 
 def _path(home: Home, key: str) -> Path:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from engine import store_read
+from engine import store_read, store_sweeps
 from engine.errors import StillhouseError, StoreError
 from engine.execution import presence
 from engine.execution.base import Backend, Ended
@@ -32,6 +32,7 @@ LOCK_SECONDS = 1.0  # a look at the lock by an app must not keep a new runner ou
 BUSY_POLL, IDLE_POLL = 0.03, 0.2
 HOME_CHECK_SECONDS = 0.5
 RETRY_SECONDS = 1.0
+COUNT_SECONDS = 1.0  # how often a sweep's seconds are counted
 STOPPED = "the runner was stopped"
 
 
@@ -47,6 +48,7 @@ class Runner:
         self._unwritten: list[Ended] = []
         self._quiet_until = 0.0
         self._seen, self._busy = -1, True  # the store's version that was acted on, and whether there was work
+        self._counted = time.monotonic()
         self._file = home.store.stat().st_ino
 
     def ask_to_leave(self) -> None:
@@ -69,6 +71,7 @@ class Runner:
                     if not presence.app_is_open(self._home):
                         return f"no work for {self._idle:.0f} s and no app is open"
                     last_work = time.monotonic()
+                self._count_sweeps()
                 self._rest()
             return STOPPED
         finally:
@@ -103,6 +106,21 @@ class Runner:
             say(f"{problem}; trying again")
             self._quiet_until, self._seen = time.monotonic() + RETRY_SECONDS, -1
             return True
+
+    def _count_sweeps(self) -> None:
+        """Count the seconds that sweeps have had; one whose budget is spent pauses."""
+        passed = time.monotonic() - self._counted
+        if passed < COUNT_SECONDS:
+            return
+        self._counted += passed
+        if not self._busy:
+            return
+        try:
+            for name in store_sweeps.tick(self._store, passed):
+                self._seen = -1  # this connection does not see its own change, and there is less to do now
+                say(f"the sweep {name} pauses: its budget is spent")
+        except StoreError as problem:
+            say(str(problem))
 
     def _write(self, ended: Ended) -> None:
         store = self._store

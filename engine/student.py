@@ -19,7 +19,7 @@ from engine import registry
 from engine.errors import unknown_name
 from engine.home import Home
 from engine.model_spec import ModelSpec
-from engine.prefix import Trained, load_prefix, save_prefix
+from engine.prefix import Trained, alone, load_prefix, save_prefix
 from engine.recipe import Phase, Recipe
 from engine.result import CurvePoint, PhaseResult
 from engine.stages._base import Stage, StageContext
@@ -112,13 +112,30 @@ def build_stages(phase: Phase) -> list[Stage]:
 
 
 def train(bench: Bench) -> Trained:
-    """The student after every phase; the longest kept prefix is resumed, and every trained one is kept."""
+    """The student after every phase; the longest kept prefix is resumed, and every trained one is kept.
+
+    What another worker is just training is waited for and not trained twice.
+    """
     count, trained = _resume(bench)
     for number in range(count, len(bench.recipe.phases)):
-        trained = advance(bench, trained, number)
-        if bench.recipe.phases[number].trains:
-            save_prefix(bench.home, bench.recipe.prefix(number + 1).key, trained)
+        step = _train_or_find if bench.recipe.phases[number].trains else advance
+        trained = step(bench, trained, number)
     return trained
+
+
+def _train_or_find(bench: Bench, trained: Trained, number: int) -> Trained:
+    prefix = bench.recipe.prefix(number + 1)
+
+    def wait() -> None:
+        bench.breathe()
+        bench.report({"doing": "waiting for the same training"})
+
+    with alone(bench.home, prefix.key, wait):
+        kept = _kept(bench, prefix)
+        if kept is None:
+            kept = advance(bench, trained, number)
+            save_prefix(bench.home, prefix.key, kept)
+    return kept
 
 
 def advance(bench: Bench, trained: Trained, number: int) -> Trained:
@@ -210,17 +227,20 @@ def train_teacher(bench: Bench, recipe: Recipe) -> nn.Module:
 
 def _resume(bench: Bench) -> tuple[int, Trained]:
     for count in range(len(bench.recipe.phases), 0, -1):
-        prefix = bench.recipe.prefix(count)
-        stages = [s for p in prefix.phases for s in build_stages(p)]
-
-        def attach(model: nn.Module, plans: Sequence[Any], stages: list[Stage] = stages) -> None:
-            for stage, plan in zip(stages, plans, strict=True):
-                stage.attach(model, list(plan))
-
-        kept = load_prefix(bench.home, prefix.key, bench.fresh(), attach)
+        kept = _kept(bench, bench.recipe.prefix(count))
         if kept is not None:
             return count, kept
     return 0, Trained(bench.fresh())
+
+
+def _kept(bench: Bench, prefix: Recipe) -> Trained | None:
+    stages = [s for p in prefix.phases for s in build_stages(p)]
+
+    def attach(model: nn.Module, plans: Sequence[Any]) -> None:
+        for stage, plan in zip(stages, plans, strict=True):
+            stage.attach(model, list(plan))
+
+    return load_prefix(bench.home, prefix.key, bench.fresh(), attach)
 
 
 def _steps(bench: Bench, phase: Phase) -> int:
