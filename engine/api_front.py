@@ -29,12 +29,12 @@ def recommend(home: Home, task: str, limits: Mapping[str, float], at_least: floa
     """The best point within ``limits`` (a cost's most, inclusive) that reaches ``at_least``, and how sure that is.
 
     ``{"best", "runner_up": row or None, "probability", "basis", "images", "meets", "fits", "of", "reason", "nearest",
-    "machine"}``. ``probability``: of ``best`` being better than ``runner_up`` on other images of the same kind, from the
-    kept predictions of both, by a paired bootstrap over validation images; None unless ``basis`` is ``paired`` (else
-    ``alone``: no runner-up, ``missing``: no predictions kept for one of them, ``uncounted``: the metric is not a share
-    of right answers). ``meets``: the probability of ``best`` reaching ``at_least``, in the same way. ``fits`` points of
-    ``of`` keep to the limits. With none, ``reason`` is ``empty``, ``costs``, ``quality`` or ``both`` and ``nearest`` has
-    the least of each limited cost and the best quality.
+    "machine"}``. ``probability``: of ``best`` being better than ``runner_up`` on other images of the same kind, from
+    the kept predictions of both, by a paired bootstrap over validation images; None unless ``basis`` is ``paired``
+    (else ``alone``: no runner-up, ``missing``: no predictions kept for one of them, ``uncounted``: the metric is not a
+    share of right answers). ``meets``: the probability of ``best`` reaching ``at_least``, in the same way. ``fits``
+    points of ``of`` keep to the limits. With none, ``reason`` is ``empty``, ``costs``, ``quality`` or ``both`` and
+    ``nearest`` has the least of each limited cost and the best quality.
 
     Without ``rows`` all points of the home count, shipped ones too, but no times of other machines. Previews never do.
     """
@@ -64,11 +64,11 @@ def better(home: Home, task: str, a: str, b: str) -> tuple[float, int]:
 
 def importances(home: Home, task: str, target: str | Sequence[str], rows: Sequence[Row] | View,
                 wait: bool = True) -> dict[str, float] | None:  # fmt: skip
-    """Each knob's share in reaching the best tenth of ``target``, largest first, sums to 1; empty with too few points.
+    """Each knob's share in reaching the best tenth of ``target``, largest first, sum 1; empty with too few points.
 
-    ``target`` is a column (``quality``, ``packed_bytes``, ...), or two of them for reaching their common front. Optuna's
-    PED-ANOVA (Watanabe et al. 2023, arXiv 2304.10255) in a child process, kept in the home's cache. Without ``wait``
-    the child is only started: None until it is done, then ask again.
+    ``target`` is a column (``quality``, ``packed_bytes``, ...), or two of them for reaching their common front.
+    Optuna's PED-ANOVA (Watanabe et al. 2023, arXiv 2304.10255) in a child process, kept in the home's cache. Without
+    ``wait`` the child is only started: None until it is done, then ask again.
     """
     columns = [target] if isinstance(target, str) else list(target)
     ways = {name: _direction(task, name) for name in columns}

@@ -1,7 +1,7 @@
 """All measured points of a task as columns of numbers, read once a change and shared by everybody who looks.
 
-A :class:`Table` holds every row, a :class:`View` the ones that somebody asked for. Times belong to the machine that took
-them: a view of one machine has no times of another.
+A :class:`Table` holds every row, a :class:`View` the ones that somebody asked for. Times belong to the machine that
+took them: a view of one machine has no times of another.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Table:
 class View:
     """Chosen rows of a table: ``index`` [M] are their positions in it, ``columns`` their numbers.
 
-    Times are those of ``machine``; ``foreign`` points were timed on a machine that was not asked for; their times are NaN here. ``stamp`` is equal
+    Times are those of ``machine`` and NaN elsewhere; ``foreign`` points were timed on another. ``stamp`` is equal
     exactly for equal views.
     """
 

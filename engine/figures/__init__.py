@@ -4,11 +4,19 @@
 (``go.Figure`` costs time and adds nothing), ``alt_X(info)`` says it in words. Themes are "light" and "dark".
 """
 
+from engine.figures.compare import alt_compare, alt_gaps, compare_figure, compare_info, gaps_figure, gaps_info
 from engine.figures.curves import alt_text as alt_curves
 from engine.figures.curves import curves_figure, curves_info
+from engine.figures.front_figure import front_figure
+from engine.figures.front_info import alt_text as alt_front
+from engine.figures.front_info import box_of, front_info
 from engine.figures.heat import alt_text as alt_heat
 from engine.figures.heat import heat_figure, heat_info
 from engine.figures.hover import plain_text
+from engine.figures.importances import alt_text as alt_importances
+from engine.figures.importances import importances_figure, importances_info
+from engine.figures.parallel import alt_text as alt_parallel
+from engine.figures.parallel import parallel_figure, parallel_info
 from engine.figures.pareto_figure import pareto_figure
 from engine.figures.pareto_info import alt_text as alt_pareto
 from engine.figures.pareto_info import pareto_info
@@ -19,7 +27,37 @@ from engine.figures.theme import DARK, LIGHT
 from engine.figures.words import facts
 
 __all__ = [
-    "DARK", "LIGHT", "alt_curves", "alt_heat", "alt_pareto", "alt_soft_targets", "curves_figure", "curves_info",
-    "facts", "heat_figure", "heat_info", "key_of", "pareto_figure", "pareto_info", "plain_text", "soft_targets_figure",
+    "DARK",
+    "LIGHT",
+    "alt_compare",
+    "alt_curves",
+    "alt_front",
+    "alt_gaps",
+    "alt_heat",
+    "alt_importances",
+    "alt_parallel",
+    "alt_pareto",
+    "alt_soft_targets",
+    "box_of",
+    "compare_figure",
+    "compare_info",
+    "curves_figure",
+    "curves_info",
+    "facts",
+    "front_figure",
+    "front_info",
+    "gaps_figure",
+    "gaps_info",
+    "heat_figure",
+    "heat_info",
+    "importances_figure",
+    "importances_info",
+    "key_of",
+    "parallel_figure",
+    "parallel_info",
+    "pareto_figure",
+    "pareto_info",
+    "plain_text",
+    "soft_targets_figure",
     "soft_targets_info",
 ]  # fmt: skip

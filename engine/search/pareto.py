@@ -65,11 +65,12 @@ def hypervolume(
     direction: str = "maximize",
     log: bool = False,
 ) -> float:
-    """Area between the front and ``reference`` (a cost and a quality that are worse than what counts), 0 without a front.
+    """Area between the front and ``reference`` (a cost and a quality, both worse than what counts); 0 without a front.
 
-    Points that are not better than the reference in both add nothing (Zitzler and Thiele 1998, PPSN V:292). In units of
-    cost times quality; with ``log`` costs count by their decimal logarithm (costs of 0 or less are left out), which is
-    how the charts are drawn. Raises :class:`ValueError` for a reference that is not finite, or not above 0 with ``log``.
+    Points that are not better than the reference in both add nothing (Zitzler and Thiele 1998, PPSN V:292). In units
+    of cost times quality; with ``log`` costs count by their decimal logarithm (costs of 0 or less are left out), which
+    is how the charts are drawn. Raises :class:`ValueError` for a reference that is not finite, or whose cost is not
+    above 0 with ``log``.
     """
     limit, floor = float(reference[0]), float(reference[1]) * (-1.0 if direction == "minimize" else 1.0)
     if not (math.isfinite(limit) and math.isfinite(floor) and (limit > 0 or not log)):
