@@ -7,35 +7,31 @@ temperature 1 of the logits on validation that are kept with a trial (or with it
 from __future__ import annotations
 
 import functools
-import importlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from engine import api, api_home, api_rows, catalogue, metrics, store_read
-from engine.errors import FileError, InputError, NotFoundError
+from engine import answering, api, api_home, api_people, api_rows, api_status, catalogue, inspection_files, store_read
+from engine.api_images import Bytes, Prepared, files_of, images, prepare_image, read_image, validation
+from engine.api_predictions import Answers, Array, chosen, confusion, per_class, probabilities, rows_of
+from engine.errors import FileError, InputError, NotFoundError, StillhouseError
 from engine.execution.base import unpack_predictions
 from engine.home import Home
+from engine.recipe import Recipe
+from engine.store import ENDED, Ask
 
-Array = npt.NDArray[Any]
+__all__ = [
+    "MISTAKES", "Prepared", "answers", "answers_of", "examples", "images", "inspect", "inspection", "logits",
+    "prepare_image", "read_image", "row", "view",
+]  # fmt: skip
+
 MISTAKES = 48  # images that a page shows at once
 ORIGINS = ("trial", "grid", "shipped")
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What a point and those beside it answer: logits [N, C] each, on the same first N validation examples.
-
-    ``dense`` and ``teacher`` are None where nothing is kept of them; ``student`` is None for what never finished.
-    """
-
-    labels: Array
-    student: Array | None = None
-    dense: Array | None = None
-    teacher: Array | None = None
+PRIORITY = -1  # somebody looks at the point now, and an inspection takes seconds: before one's own longer work
+Run = Mapping[str, Any]
 
 
 def view(home: Home, key: str, mistakes: int = MISTAKES) -> dict[str, Any]:
@@ -53,16 +49,17 @@ def view(home: Home, key: str, mistakes: int = MISTAKES) -> dict[str, Any]:
     Raises :class:`NotFoundError` for a key that nothing is known of.
     """
     run = api.result(home, key)
-    found, names = answers_of(home, run), _names(run)
-    wrong = _chosen(found, teacher_right=True, wrong=True)
+    names = list(catalogue.current().row("tasks", run["recipe"]["task"], "task")["class_names"])
+    found = answers_of(home, run)
+    wrong = chosen(found, teacher_right=True, wrong=True)
     return {
-        "run": run, "row": row(home, run), "confusion": _confusion(found, names), "per_class": _per_class(found, names),
-        "mistakes": _examples(found, wrong[:mistakes]), "mistakes_total": len(wrong), "attempts": _attempts(home, run),
-        "wanted_by": _wanted_by(home, run["key"]), "sweeps": _sweeps(home, run),
+        "run": run, "row": row(home, run), "confusion": confusion(found, names), "per_class": per_class(found, names),
+        "mistakes": rows_of(found, wrong[:mistakes]), "mistakes_total": len(wrong), "attempts": _attempts(home, run),
+        "wanted_by": api_people.wanted_by(home, run["key"]), "sweeps": _sweeps(home, run),
     }  # fmt: skip
 
 
-def row(home: Home, run: Mapping[str, Any]) -> api_rows.Row | None:
+def row(home: Home, run: Run) -> api_rows.Row | None:
     """The flat row of a run object; shared, copy before changing it."""
     if run["quality"] is None:
         return None
@@ -79,113 +76,135 @@ def examples(home: Home, key: str, label: int | None = None, answer: int | None 
     student gives the label least probability, compared with the teacher.
     """
     found = answers_of(home, api.result(home, key))
-    rows = _chosen(found, label, answer, teacher_right, wrong)
-    return {"total": len(rows), "rows": _examples(found, rows[max(0, start) :][: max(0, count)])}
+    rows = chosen(found, label, answer, teacher_right, wrong)
+    return {"total": len(rows), "rows": rows_of(found, rows[max(0, start) :][: max(0, count)])}
 
 
-def images(task: str, indexes: Sequence[int]) -> npt.NDArray[np.uint8]:
-    """Validation images [n, h, w] of a task; raises :class:`InputError` for an index that there is not."""
-    pixels = _validation(task).pixels
-    for index in indexes:
-        if isinstance(index, bool) or not 0 <= index < len(pixels):
-            raise InputError("image", index, f"a whole number from 0 to {len(pixels) - 1}")
-    chosen: npt.NDArray[np.uint8] = pixels[np.asarray(indexes, np.int64)]
-    return chosen
-
-
-def answers_of(home: Home, run: Mapping[str, Any]) -> Answers:
-    """What is kept of the answers of a point, its dense student and its teacher; the classes must agree."""
-    labels = _validation(run["recipe"]["task"]).labels.astype(np.int64)
-    student = logits(home, run["key"])
-    if student is None and api_rows.role_of(run["recipe"]) == "teacher":
-        student = _teacher_logits(home, run["recipe"]["task"], run["recipe"]["student"])
+def answers_of(home: Home, run: Run) -> Answers:
+    """What is kept of the answers of a point, its dense student and its teacher, on the examples that all have seen."""
+    task, key = run["recipe"]["task"], run["key"]
+    labels = validation(task).labels.astype(np.int64)
+    is_teacher = api_rows.role_of(run["recipe"]) == "teacher"
+    student = _shipped_logits(task, run["recipe"]["student"]) if is_teacher else logits(home, key)
     if student is None or run["quality"] is None:
         return Answers(labels)
     dense_key = (run.get("dense") or {}).get("key")
-    dense = logits(home, dense_key) if dense_key and dense_key != run["key"] else None
-    others = (dense, _teacher_logits(home, run["recipe"]["task"], _teacher(run["recipe"])))
+    dense = logits(home, dense_key, key) if dense_key and dense_key != key else None
     count = len(student)
-    same = [None if o is None or len(o) < count else o[:count] for o in others]
+    same = [None if o is None or len(o) < count else o[:count] for o in (dense, _teacher_logits(home, run["recipe"]))]
     return Answers(labels[:count], student, *same)
 
 
-def logits(home: Home, key: str) -> Array | None:
-    """Float32 logits [N, C] on validation that are kept with a trial, else None."""
+def logits(home: Home, key: str, of: str | None = None) -> Array | None:
+    """Float32 logits [N, C] on validation kept with a trial, or with its inspection or that of the point ``of``."""
     found = store_read.predictions(api_home.store_of(home), key)
-    return None if found is None else unpack_predictions(*found).astype(np.float32)
+    if found is not None:
+        return unpack_predictions(*found).astype(np.float32)
+    inspected = inspection_files.logits(home, key, "logits")
+    if inspected is None and of:
+        data = inspection_files.load(home, of)
+        if data is not None and data["dense_key"] == key:
+            inspected = inspection_files.logits(home, of, "dense_logits")
+    return inspected
 
 
-def probabilities(values: Array) -> Array:
-    """Softmax over the last axis at temperature 1."""
-    shifted = np.exp(values - values.max(-1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(-1, keepdims=True))
+def inspect(home: Home, key: str, who: str = api.LOCAL) -> str:
+    """Ask for a look inside a point (see :func:`inspection`); the job's id for :func:`engine.api.status` and cancel.
+
+    Nothing happens for a point that has been inspected already. Call :func:`engine.api.ensure_runner` afterwards.
+    Raises :class:`NotFoundError` for a point that has no result.
+    """
+    key = api.resolve(home, key)
+    body = api_status.body(home, key)
+    if body is None:
+        raise NotFoundError(f"trial {key}: it has no result yet; only a finished point can be inspected")
+    recipe, name = body["recipe"], f"inspect:{key}"
+    if inspection_files.load(home, key) is None or _models(home, body)[1]:
+        asked = {"key": key, "recipe": recipe, "origin": body["origin"]}
+        ask = Ask(name, "inspect", recipe["task"], asked, _dense_key(recipe), PRIORITY, again=True)
+        api_home.store_of(home).submit([ask], who, name)
+    return name
 
 
-def _confusion(found: Answers, names: Sequence[str]) -> dict[str, Any] | None:
-    if found.student is None:
-        return None
-    own = metrics.confusion(found.student, found.labels)
-    dense = None if found.dense is None else metrics.confusion(found.dense, found.labels)
-    return {
-        "labels": list(names), "matrix": own.tolist(), "count": len(found.labels),
-        "dense_matrix": None if dense is None else dense.tolist(),
-        "change": None if dense is None else (own - dense).tolist(),
-    }  # fmt: skip
+def inspection(home: Home, key: str) -> dict[str, Any]:
+    """How far the look inside a point is: ``state`` (none, queued, running, done, failed, cancelled), and ``data``.
+
+    ``progress`` is what a job reports (``fraction``, ``doing``), with ``place`` in the queue and ``seconds_left``;
+    ``error`` why it failed. ``data`` is None until it is done, then what :func:`engine.inspection.facts` describes
+    (shared between callers, who must not change it). None also stands for an inspection whose files are gone.
+    """
+    key = api.resolve(home, key)
+    data = inspection_files.load(home, key)
+    if data is not None:
+        return {"state": "done", "progress": {"fraction": 1.0}, "error": None, "data": data}
+    try:
+        now = api_status.status(home, f"inspect:{key}")
+    except NotFoundError:
+        return {"state": "none", "progress": {}, "error": None, "data": None}
+    progress = {**now["progress"], "place": now["place"], "seconds_left": now["seconds_left"]}
+    state = "none" if now["state"] == "done" else now["state"]
+    return {"state": state, "progress": {} if now["state"] in ENDED else progress, "error": now["error"], "data": None}
 
 
-def _per_class(found: Answers, names: Sequence[str]) -> list[dict[str, Any]]:
-    if found.student is None:
-        return []
-    right = metrics.correct(found.student, found.labels)
-    dense = None if found.dense is None else metrics.correct(found.dense, found.labels)
-    rows = []
-    for number, name in enumerate(names):
-        mine = found.labels == number
-        count, hits = int(mine.sum()), int(right[mine].sum())
-        low, high = metrics.wilson(hits, count) if count else (0.0, 1.0)
-        share = hits / count if count else None
-        beside = float(dense[mine].mean()) if dense is not None and count else None
-        rows.append({"name": name, "count": count, "right": hits, "share": share, "low": low, "high": high,
-                     "dense_share": beside})  # fmt: skip
-    return rows
+def answers(home: Home, key: str, image: Bytes) -> dict[str, Any]:
+    """What teacher, dense student and student say of one image [h, w] of uint8, each run now from its own file.
 
-
-def _chosen(found: Answers, label: int | None = None, answer: int | None = None, teacher_right: bool = False,
-            wrong: bool = False) -> Array:  # fmt: skip
-    """Rows that fit, the largest lead of the teacher's (or certainty's) probability of the label first."""
-    if found.student is None or (teacher_right and found.teacher is None):
-        return np.zeros(0, np.int64)
-    answered = found.student.argmax(1)
-    fits = np.ones(len(answered), bool) if label is None else found.labels == label
-    if answer is not None:
-        fits = fits & (answered == answer)
-    if wrong:
-        fits = fits & (answered != found.labels)
-    every = np.arange(len(answered))
-    sure: Any = 1.0
-    if found.teacher is not None:
-        sure = probabilities(found.teacher)[every, found.labels]
-        if teacher_right:
-            fits = fits & (found.teacher.argmax(1) == found.labels)
-    lead = sure - probabilities(found.student)[every, found.labels]
-    rows = np.flatnonzero(fits)
-    return np.asarray(rows[np.argsort(-lead[rows], kind="stable")])
-
-
-def _examples(found: Answers, rows: Array) -> list[dict[str, Any]]:
-    if found.student is None or not len(rows):
-        return []
-    sides = {"teacher": found.teacher, "student": found.student, "dense": found.dense}
-    shares = {n: [None] * len(rows) if v is None else probabilities(v[rows]).tolist() for n, v in sides.items()}
-    answered = found.student.argmax(1)
-    return [
-        {"index": int(index), "label": int(found.labels[index]), "answer": int(answered[index]),
-         **{name: values[place] for name, values in shares.items()}}
-        for place, index in enumerate(rows)
+    ``{"classes": names, "models": [{"role", "name", "probabilities", "milliseconds", "bytes"}], "missing": [roles]}``:
+    role is teacher, dense or student; milliseconds the median of a few calls on a machine in use; bytes the packed
+    file's. ``missing``: whose files are made by :func:`inspect` and are not there yet. Raises :class:`InputError` for
+    an image of another form.
+    """
+    run = api.result(home, key)
+    task = catalogue.current().row("tasks", run["recipe"]["task"], "task")
+    pixels, shape = np.asarray(image), tuple(task["input_shape"])
+    if pixels.dtype != np.uint8 or pixels.shape != shape[1:]:
+        raise InputError("image", f"{pixels.dtype} {pixels.shape}", f"uint8 {shape[1:]}")
+    models, missing = _models(home, run)
+    given = np.asarray(files_of(task["name"]).normalised(pixels[None]), np.float32).reshape(1, *shape)
+    told = answering.ask([path for *_, path in models], given) if models else []
+    rows = [
+        {"role": role, "name": name, "probabilities": probabilities(a.logits).tolist(),
+         "milliseconds": a.milliseconds, "bytes": size}
+        for (role, name, size, _), a in zip(models, told, strict=True)
     ]  # fmt: skip
+    return {"classes": list(task["class_names"]), "models": rows, "missing": missing}
 
 
-def _attempts(home: Home, run: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _models(home: Home, run: Run) -> tuple[list[tuple[str, str, int, Path]], list[str]]:
+    """(role, name, packed bytes, ONNX file) of what can answer, and the roles whose files are not there."""
+    found, missing = [], []
+    for role, name in _wanted_models(run).items():
+        model = inspection_files.load_model(home, name)
+        own = home.artifact(name) / "model.onnx"
+        if model is not None:
+            found.append((role, model.name, model.packed_bytes, inspection_files.model_path(home, name)))
+        elif role == "student" and run["cost"] and own.is_file():
+            found.append((role, run["recipe"]["student"], int(run["cost"]["packed_bytes"]), own))
+        else:
+            missing.append(role)
+    return found, missing
+
+
+def _wanted_models(run: Run) -> dict[str, str]:
+    """The name of each role's model. A dense point is its own dense student, a teacher its own teacher."""
+    if api_rows.role_of(run["recipe"]) == "teacher":
+        return {"teacher": inspection_files.model_id(run["recipe"]["student"])}
+    try:
+        recipe = api.check(run["recipe"])
+    except StillhouseError:  # a plug-in that is not installed here
+        return {"student": run["key"]}
+    dense = inspection_files.dense_recipe(recipe)
+    named = {"teacher": inspection_files.model_id(inspection_files.teacher_of(recipe))}
+    if dense is not None and dense.key != run["key"]:
+        named["dense"] = dense.key
+    return named | {"student": run["key"]}
+
+
+def _dense_key(recipe: Mapping[str, Any]) -> str:
+    return "" if api_rows.role_of(recipe) == "teacher" else Recipe.from_json(recipe).dense().key
+
+
+def _attempts(home: Home, run: Run) -> list[dict[str, Any]]:
     """A grid point's attempts are those of the jobs that measured it."""
     store = api_home.store_of(home)
     own = store_read.attempts(store, run["key"])
@@ -195,52 +214,27 @@ def _attempts(home: Home, run: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [a for job in api.grid_jobs(dense) for a in store_read.attempts(store, job)]
 
 
-def _wanted_by(home: Home, key: str) -> list[str]:
-    sql = "SELECT DISTINCT who FROM requests WHERE id = ? AND withdrawn IS NULL ORDER BY who"
-    return [r["who"] for r in api_home.store_of(home).rows(sql, key)]
-
-
-def _sweeps(home: Home, run: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _sweeps(home: Home, run: Run) -> list[dict[str, Any]]:
     dense = (run.get("dense") or {}).get("key") if run["origin"] == "grid" else None
     sql = """SELECT s.id, s.name, t.setting FROM sweep_trials t JOIN sweeps s ON s.id = t.sweep
         WHERE t.key IN (?, ?) ORDER BY s.created DESC"""
-    return [dict(r) for r in api_home.store_of(home).rows(sql, run["key"], dense or run["key"])]
+    found = api_home.store_of(home).rows(sql, run["key"], dense or run["key"])
+    return [{**dict(r), "setting": json.loads(r["setting"])} for r in found]
 
 
-def _names(run: Mapping[str, Any]) -> list[str]:
-    return list(catalogue.current().row("tasks", run["recipe"]["task"], "task")["class_names"])
-
-
-def _teacher(recipe: Mapping[str, Any]) -> Any:
-    """The last teacher, as agreement is counted; the task's own where the recipe has none."""
+def _teacher_logits(home: Home, recipe: Mapping[str, Any]) -> Array | None:
+    """Of the last teacher, as agreement is counted; of the task's own where the recipe has none."""
     named = [t for p in recipe["phases"] for t in p.get("teachers", ())]
-    return named[-1] if named else next(iter(catalogue.current().teachers(recipe["task"])), None)
-
-
-def _teacher_logits(home: Home, task: str, teacher: Any) -> Array | None:
+    teacher = named[-1] if named else next(iter(catalogue.current().teachers(recipe["task"])), None)
     if isinstance(teacher, Mapping):
         return logits(home, api.check(teacher).key)
-    return None if teacher is None else _shipped_logits(task, teacher)
+    return None if teacher is None else _shipped_logits(recipe["task"], teacher)
 
 
 @functools.lru_cache(maxsize=4)
 def _shipped_logits(task: str, teacher: str) -> Array | None:
     try:
-        found: Array = _files(task).read_outputs(teacher)["validation"]
+        found: Array = files_of(task).read_outputs(teacher)["validation"]
     except FileError:  # a teacher whose outputs are not shipped: then there is nothing to compare with
         return None
     return found
-
-
-@functools.lru_cache(maxsize=2)
-def _validation(task: str) -> Any:
-    return _files(task).read_sample("validation")
-
-
-def _files(task: str) -> Any:
-    # a task keeps what needs no torch in a module of its own, engine/tasks/_<task>_files.py
-    catalogue.current().row("tasks", task, "task")
-    try:
-        return importlib.import_module(f"engine.tasks._{task}_files")
-    except ModuleNotFoundError:
-        raise NotFoundError(f"the task {task} has no engine/tasks/_{task}_files.py, which holds its images") from None

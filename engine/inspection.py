@@ -33,6 +33,7 @@ def inspect(body: Mapping[str, Any], home: Home, report: Report, slot: Slot) -> 
         steps, before, what = _steps(body, home, report, slot)
         report({"doing": "looking inside", "fraction": 0.99})
         found = facts(steps, before, what) | {"same_file": _same_file(home, body["key"], steps[-1])}
+        found["dense_key"] = _dense_key(body["recipe"]) if len(steps) > 1 else None
         logits = {"logits": steps[-1].logits} | ({"dense_logits": steps[0].logits} if len(steps) > 1 else {})
         inspection_files.save(home, body["key"], found, logits)
 
@@ -61,7 +62,10 @@ def facts(steps: Sequence[Step], before: Weights, what: str | None) -> dict[str,
 def _steps(body: Mapping[str, Any], home: Home, report: Report, slot: Slot) -> tuple[list[Step], Weights, str | None]:
     """All steps with the weights to compare the last one's with, and what those are."""
     if catalogue.current().row("models", body["recipe"]["student"])["role"] == "teacher":
-        return [teacher_work(body["recipe"], home, report, slot).shipped_teacher()], {}, None
+        step = teacher_work(body["recipe"], home, report, slot).shipped_teacher()
+        name = body["recipe"]["student"]
+        inspection_files.save_model(home, inspection_files.model_id(name), name, step.onnx, len(step.packed))
+        return [step], {}, None
     recipe = Recipe.from_json(body["recipe"])
     if recipe.key != body["key"]:
         raise TrialFailedError("it was measured by an earlier version, which made another network; run it again")
@@ -72,6 +76,12 @@ def _steps(body: Mapping[str, Any], home: Home, report: Report, slot: Slot) -> t
     if len(steps) > 1:
         return steps, steps[0].weights(), INITIAL if steps[0].epochs == 0 and not from_files else DENSE
     return (steps, {}, None) if from_files else (steps, work.initial_weights(), INITIAL)
+
+
+def _dense_key(recipe_json: Mapping[str, Any]) -> str | None:
+    """The key of the trial whose answers the first step's are."""
+    dense = inspection_files.dense_recipe(Recipe.from_json(recipe_json))
+    return dense.key if dense is not None else None
 
 
 def _same_file(home: Home, key: str, last: Step) -> bool | None:

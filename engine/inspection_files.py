@@ -6,6 +6,7 @@ follows, so that one flipped bit is never shown as a measurement.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import json
@@ -25,7 +26,7 @@ from engine.metrics import halved
 from engine.recipe import Recipe
 
 VERSION = 1  # of what an inspection holds; another one is made again
-KIND = "inspect"
+KIND, MODELS = "inspect", "models"  # folders of the cache
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 
@@ -63,7 +64,7 @@ def model_id(of: str | Recipe) -> str:
 
 def model_path(home: Home, name: str) -> Path:
     """The ONNX file of a model."""
-    return home.cache(KIND) / f"{name}.onnx"
+    return home.cache(MODELS) / f"{name}.onnx"
 
 
 def save_model(home: Home, name: str, title: str, onnx: bytes, packed_bytes: int) -> Model:
@@ -75,14 +76,20 @@ def save_model(home: Home, name: str, title: str, onnx: bytes, packed_bytes: int
 
 
 def load_model(home: Home, name: str) -> Model | None:
-    """A model whose file is whole, else None."""
-    row = _opened(_side(home, name))
+    """A model whose file is whole, else None; a file is read once for each time that it was written."""
+    row, path = _opened(_side(home, name)), model_path(home, name)
     try:
         model = Model(**row) if row else None
-        content = model_path(home, name).read_bytes() if model else b""
+        stamp = path.stat() if model else None
+        whole = stamp is not None and _digest(path, stamp.st_mtime_ns, stamp.st_size)
     except (OSError, TypeError):
         return None
-    return model if model and hashlib.sha256(content).hexdigest() == model.sha256 else None
+    return model if model and whole == model.sha256 else None
+
+
+@functools.lru_cache(maxsize=256)
+def _digest(path: Path, _stamp: int, _size: int) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def save(home: Home, key: str, data: Mapping[str, Any], logits: Arrays) -> None:
@@ -95,9 +102,18 @@ def save(home: Home, key: str, data: Mapping[str, Any], logits: Arrays) -> None:
 
 
 def load(home: Home, key: str) -> dict[str, Any] | None:
-    """An inspection that is whole and of this version, else None."""
-    data = _opened(path(home, key))
+    """An inspection that is whole and of this version, else None; shared between callers, who must not change it."""
+    try:
+        stamp = path(home, key).stat()
+    except OSError:
+        return None
+    data = _read(path(home, key), stamp.st_mtime_ns, stamp.st_size)
     return data if data and data.get("version") == VERSION and _arrays(home, key).exists() else None
+
+
+@functools.lru_cache(maxsize=64)
+def _read(file: Path, _stamp: int, _size: int) -> dict[str, Any] | None:
+    return _opened(file)
 
 
 def logits(home: Home, key: str, name: str) -> npt.NDArray[np.float32] | None:
@@ -123,7 +139,7 @@ def _arrays(home: Home, key: str) -> Path:
 
 
 def _side(home: Home, name: str) -> Path:
-    return home.cache(KIND) / f"{name}.model.json"
+    return home.cache(MODELS) / f"{name}.json"
 
 
 def _sealed(data: Mapping[str, Any]) -> str:

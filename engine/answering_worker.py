@@ -1,0 +1,81 @@
+"""Runs ONNX models on one image in a process that imports nothing but ONNX Runtime; started by ``answering.py``.
+
+A JSON object a line on stdin: {"paths": [...], "shape": [...], "values": [...]}. A JSON object a line on stdout:
+{"answers": [{"logits": [...], "milliseconds": median}]} or {"error": ...}. It ends with its parent, or when nothing was
+asked for a while. Sessions are kept, the ones used last; one thread, no spinning, as everywhere in this project.
+"""
+
+import json
+import os
+import select
+import statistics
+import sys
+import time
+from typing import Any
+
+IDLE_SECONDS = 300.0
+KEPT = 12  # sessions
+ROUNDS, MOST_SECONDS = 15, 0.3  # timed calls of each model, at most so long for all of them together
+
+_sessions: dict[tuple[str, int], Any] = {}
+
+
+def session(path: str) -> Any:
+    """A session for a file as it is now."""
+    import onnxruntime
+
+    key = (path, os.stat(path).st_mtime_ns)
+    found = _sessions.pop(key, None)
+    if found is None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        found = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    _sessions[key] = found
+    while len(_sessions) > KEPT:
+        del _sessions[next(iter(_sessions))]
+    return found
+
+
+def answer(request: dict[str, Any]) -> list[dict[str, Any]]:
+    """Logits and the median time of a call of every model; the models take turns, so that all meet the same moments."""
+    import numpy as np
+
+    image = np.array(request["values"], np.float32).reshape(request["shape"])
+    models = [session(path) for path in request["paths"]]
+    feeds = [{model.get_inputs()[0].name: image} for model in models]
+    logits = [model.run(None, feed)[0][0] for model, feed in zip(models, feeds, strict=True)]
+    times: list[list[float]] = [[] for _ in models]
+    end = time.perf_counter() + MOST_SECONDS
+    for number in range(ROUNDS):
+        if number >= 3 and time.perf_counter() > end:
+            break
+        for model, feed, mine in zip(models, feeds, times, strict=True):
+            start = time.perf_counter()
+            model.run(None, feed)
+            mine.append(1e3 * (time.perf_counter() - start))
+    return [
+        {"logits": [float(v) for v in row], "milliseconds": statistics.median(mine)}
+        for row, mine in zip(logits, times, strict=True)
+    ]
+
+
+def main() -> int:
+    """Answer line by line until there is nobody who asks."""
+    lines = sys.stdin.buffer
+    while select.select([lines], [], [], IDLE_SECONDS)[0]:
+        line = lines.readline()
+        if not line:
+            break
+        try:
+            told: dict[str, Any] = {"answers": answer(json.loads(line))}
+        except Exception as problem:  # noqa: BLE001  the boundary of a process: the reason is told
+            told = {"error": f"{type(problem).__name__}: {str(problem)[:300]}"}
+        sys.stdout.write(json.dumps(told) + "\n")
+        sys.stdout.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
