@@ -1,0 +1,67 @@
+"""Charts of a sweep: its points and front as they come in, and the values of one setting side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from engine import figures
+from engine.figures.sides import alt_text as alt_sides
+from engine.figures.sides import sides_figure, sides_info
+from pages.parts import charts, legend, links, points
+from pages.parts.words import say
+
+Row = Mapping[str, Any]
+HEIGHT = 320
+OPENED = "_sweep_clicked"
+
+
+def front(rows: Sequence[Row], theme: str, waiting: str) -> None:
+    """Accuracy against bytes and against latency; a click opens the point's own page."""
+    stamp = points.stamp(rows)
+    for column, cost in zip(st.columns(2, gap="small"), charts.COSTS, strict=True):
+        with column, st.container(border=True):
+            st.html(charts.title(say(f"chart.{cost}.title"), say("sweep_view.front_sub")))
+            drawn, alt = _front(rows, stamp, cost, theme, waiting)
+            _clickable(drawn, f"sweep_{cost}", alt)
+    if rows:
+        legend.draw(rows, theme, False)
+
+
+def side_by_side(entries: Sequence[Row], axis: str, names: Sequence[str], lines: Sequence[str], theme: str) -> None:
+    """The values of one setting, each with its interval."""
+    info = sides_info(entries, axis, names, lines=lines)
+    drawn = go.Figure(_in_font(sides_figure(info, theme, height=HEIGHT)))
+    _clickable(drawn, "sweep_sides", alt_sides(info))
+
+
+def _clickable(drawn: go.Figure, name: str, alt: str) -> None:
+    event = st.plotly_chart(drawn, key=f"chart_{name}", theme=None, on_select="rerun", selection_mode="points",
+                            config=charts.CONFIG, alt=alt)  # fmt: skip
+    key = figures.key_of(event)
+    # a selection stays with its chart: it opens the page once, not again on the way back
+    if key and st.session_state.get(OPENED) != (name, key):
+        st.session_state[OPENED] = (name, key)
+        links.go("trial", {"key": key[: links.SHOWN_KEY]})
+    if not key and st.session_state.get(OPENED, ("",))[0] == name:
+        st.session_state.pop(OPENED, None)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _front(_rows: Sequence[Row], stamp: int, cost: str, theme: str, waiting: str) -> Any:
+    info = figures.pareto_info(_rows, cost)
+    drawn = figures.pareto_figure(info, theme, height=HEIGHT)
+    drawn["layout"] |= {"showlegend": False, "margin": {"l": 8, "r": 12, "t": 10, "b": 8}}
+    if not _rows:
+        drawn["layout"]["annotations"] = [
+            {"text": waiting, "xref": "paper", "yref": "paper", "x": 0.5, "y": 0.5, "showarrow": False}
+        ]
+    return go.Figure(_in_font(drawn)), figures.alt_pareto(info)
+
+
+def _in_font(drawn: dict[str, Any]) -> dict[str, Any]:
+    drawn["layout"]["font"] = {**drawn["layout"]["font"], "family": charts.FONT}
+    return drawn

@@ -1,0 +1,114 @@
+"""The values of one setting of a sweep laid side by side: a chart, and a table with paired differences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import streamlit as st
+
+from engine import api_sides
+from engine.home import Home
+from engine.units import format_bytes, format_ms, format_seconds, format_share
+from pages.parts import points, sweep_charts, sweep_state
+from pages.parts.sweep_plan import setting_words
+from pages.parts.words import say
+
+Row = Mapping[str, Any]
+ORDERS = "phases"
+MOST_VALUES = 12
+COLUMNS = ("value", "count", "quality", "difference", "bytes", "latency", "seconds")
+
+
+def panel(home: Home, status: Row, rows: Sequence[Row], look: str) -> None:
+    """One setting's values beside each other, orders of phases first."""
+    axes = {a["label"]: a for a in status["axes"] if 2 <= len(a["values"]) <= MOST_VALUES}
+    if not axes:
+        return
+    with st.container(border=True, key="sweep_sides"):
+        axis = axes[_choose(list(axes), _usual(status["axes"], axes))]
+        first, second = (words_of(axis, v) for v in axis["values"][:2])
+        sub = say("sweep_sides.sub", axis=axis["label"], first=first)
+        st.html(f'<h2 class="sh-title">{escape(say("sweep_sides.title"))}</h2><p class="sh-sub">{escape(sub)}</p>')
+        entries = _entries(home, rows, points.stamp(rows), axis["label"], tuple(axis["values"]), status["id"])
+        if sum(cell is not None for e in entries for cell in e["cells"]) < 2:
+            st.html(f'<p class="sh-empty">{escape(say("sweep_sides.empty", first=first, second=second))}</p>')
+            return
+        lines = [setting_words(e["setting"]) for e in entries]
+        left, right = st.columns([1, 1.35], gap="medium", vertical_alignment="center")
+        with left:
+            names = [words_of(axis, v) for v in axis["values"]]
+            sweep_charts.side_by_side(entries, axis["label"], names, lines, look)
+        right.html(table(entries, axis, lines))
+
+
+def _choose(labels: Sequence[str], usual: str) -> str:
+    place = "sweep_sides_axis"
+    if st.session_state.get(place) not in labels:
+        sweep_state.hold(place, usual)
+    if len(labels) == 1:
+        return usual
+    chosen = st.segmented_control(say("sweep_sides.choose"), labels, key=place, help=say("sweep_sides.choose_help"),
+                                  required=True)  # fmt: skip
+    return str(chosen or usual)
+
+
+def _usual(axes: Sequence[Row], known: Mapping[str, Row]) -> str:
+    """Orders of phases, else the first setting."""
+    return next((a["label"] for a in axes if a["path"] == ORDERS and a["label"] in known), next(iter(known)))
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _entries(_home: Home, _rows: Sequence[Row], stamp: int, axis: str, values: tuple[Any, ...], sweep: str) -> Any:
+    return api_sides.sides(_home, _rows, axis, values)
+
+
+def words_of(axis: Row, value: Any) -> str:
+    """A value of an axis in words."""
+    return say("sweep_form.all") if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def table(entries: Sequence[Row], axis: Row, lines: Sequence[str]) -> str:
+    """The table in HTML: a row for each value, under a heading for each combination of the other settings."""
+    heads = "".join(f"<th>{escape(say(f'sweep_sides.{name}'))}</th>" for name in COLUMNS[1:])
+    body = ""
+    for entry, line in zip(entries, lines, strict=True):
+        if line:
+            body += f'<tr><th class="sh-over" colspan="{len(COLUMNS)}">{escape(line)}</th></tr>'
+        cells = zip(axis["values"], entry["cells"], strict=True)
+        body += "".join(_row(words_of(axis, value), cell, not i) for i, (value, cell) in enumerate(cells))
+    head = f"<thead><tr><th>{escape(axis['label'])}</th>{heads}</tr></thead>"
+    return f'<table class="sh-table">{head}<tbody>{body}</tbody></table>'
+
+
+def _row(name: str, cell: Row | None, first: bool) -> str:
+    if cell is None:
+        return (
+            f'<tr><th>{escape(name)}</th><td colspan="{len(COLUMNS) - 1}">{escape(say("sweep_sides.none"))}</td></tr>'
+        )
+    quality = say(
+        "sweep_sides.interval", value=format_share(cell["quality"]), low=_short(cell["low"]), high=_short(cell["high"])
+    )
+    time = format_ms(cell["latency_ms"]) if cell["latency_ms"] is not None else ""
+    values = (
+        str(cell["count"]), quality, say("sweep_sides.first") if first else difference(cell),
+        format_bytes(cell["packed_bytes"]), say("sweep_sides.simulated", time=time) if cell["simulated"] else time,
+        format_seconds(cell["seconds"]),
+    )  # fmt: skip
+    return f"<tr><th>{escape(name)}</th>{''.join(f'<td>{escape(v)}</td>' for v in values)}</tr>"
+
+
+def difference(cell: Row) -> str:
+    """A paired difference in percentage points, with its interval and what that means."""
+    if cell["difference"] is None:
+        return ""
+    low, high = cell["difference_low"], cell["difference_high"]
+    verdict = "better" if low > 0 else "worse" if high < 0 else "level"
+    numbers = [f"{100 * v:+.1f}" for v in (cell["difference"], low, high)]
+    said = say("sweep_sides.interval", value=numbers[0], low=numbers[1], high=numbers[2])
+    return f"{said} {say(f'sweep_sides.verdict_{verdict}')}"
+
+
+def _short(share: float) -> str:
+    return f"{100 * share:.1f}"

@@ -1,0 +1,72 @@
+"""The measured trials of a sweep as a table: the settings that vary, then what was measured; a row opens its page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+
+from engine.home import Home
+from pages.parts import charts, links
+from pages.parts.words import say
+
+Row = Mapping[str, Any]
+MOST = 2000
+OPENED = "_sweep_row"
+
+
+def panel(home: Home, status: Row, rows: Sequence[Row]) -> None:
+    """Best first; grid points on demand."""
+    with st.container(border=True, key="sweep_trials"):
+        st.html(charts.title(say("sweep_view.trials"), say("sweep_view.trials_sub")))
+        shown = [r for r in rows if r["origin"] == "trial"]
+        if len(shown) < len(rows) and st.toggle(say("sweep_view.with_grid"), key="sweep_with_grid",
+                                                help=say("sweep_view.with_grid_help")):  # fmt: skip
+            shown = list(rows)
+        if not shown:
+            st.caption(say("sweep_view.trials_empty"))
+            return
+        shown = sorted(shown, key=lambda r: -(r["quality"] or 0))[:MOST]
+        labels = [a["label"] for a in status["axes"]]
+        found = st.dataframe([_cells(r, labels) for r in shown], key=f"sweep_table_{status['id']}", hide_index=True,
+                             on_select="rerun", selection_mode="single-row", column_config=_columns(shown),
+                             height=min(420, 40 + 35 * len(shown)))  # fmt: skip
+        _opened(found, shown)
+
+
+def _cells(row: Row, labels: Sequence[str]) -> dict[str, Any]:
+    setting = row.get("setting") or {}
+    # an axis may hold words and numbers: a column has one type
+    cells = {label: "" if label not in setting else _words(setting[label]) for label in labels}
+    cells |= {"origin": say(f"sweep_view.origin_{row['origin']}"), "quality": 100 * row["quality"]}
+    cells |= {"low": 100 * row["quality_low"], "high": 100 * row["quality_high"], "bytes": row["packed_bytes"] / 1000}
+    return cells | {"latency": row["latency_ms"], "seconds": row["seconds"], "key": row["key"][: links.SHOWN_KEY]}
+
+
+def _words(value: Any) -> str:
+    return say("sweep_form.all") if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _columns(shown: Sequence[Row]) -> dict[str, Any]:
+    number = st.column_config.NumberColumn
+    shares = {n: number(say(f"sweep_view.{n}"), format="%.1f %%") for n in ("quality", "low", "high")}
+    own = {
+        "bytes": number(say("sweep_view.bytes"), format="%.2f kB"),
+        "latency": number(say("sweep_view.latency"), format="%.4f ms"),
+        "seconds": number(say("sweep_view.seconds"), format="%.1f s"),
+        "key": st.column_config.TextColumn(say("sweep_view.key")),
+        "origin": st.column_config.TextColumn(say("sweep_view.origin")),
+    }
+    return shares | own
+
+
+def _opened(found: Any, shown: Sequence[Row]) -> None:
+    chosen = list(found.selection.rows) if found else []
+    key = shown[chosen[0]]["key"] if chosen and chosen[0] < len(shown) else ""
+    # the selection stays with the table: it opens the page once, not again on the way back
+    if key and st.session_state.get(OPENED) != key:
+        st.session_state[OPENED] = key
+        links.go("trial", {"key": key[: links.SHOWN_KEY]})
+    if not key:
+        st.session_state.pop(OPENED, None)
