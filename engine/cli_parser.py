@@ -189,9 +189,9 @@ def _app(commands: Commands) -> None:
         "--join-code", metavar="CODE", help="people type it once to come in (else: STILLHOUSE_JOIN_CODE)"
     )
     parser.add_argument("--cap", type=whole("--cap", 1, 10_000), metavar="N",
-                        help="trials that one person may have queued or running; 20 when several people use the server")  # fmt: skip
+                        help="trials that a person may have queued or running (20 where several people are)")  # fmt: skip
     parser.add_argument("--i-know", action="store_true",
-                        help="serve other machines without a code: whoever reaches the port can start trials")  # fmt: skip
+                        help="serve other machines without a code: whoever reaches it can start trials")  # fmt: skip
     parser.add_argument("--allow-host", action="append", default=[], metavar="NAME",
                         help="another name of this machine, as browsers type it; may be repeated")  # fmt: skip
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser")

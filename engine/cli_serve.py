@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import http.client
-import ipaddress
 import os
 import signal
 import socket
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from engine.catalogue import PATH as CATALOGUE
 from engine.cli_run import print_json
+from engine.cli_share import Sharing, reachable, sharing_of
 from engine.doctor import Check, checks
 from engine.errors import CancelledError, FileError, InputError, StillhouseError
 from engine.files import atomic_write
@@ -33,13 +33,14 @@ def app(options: argparse.Namespace, home: Home) -> int:
     page = ROOT / "app.py"
     if not page.is_file():
         raise FileError(f"{page} is missing; start the app from a checkout (`make run`)")
-    _check_host(options.host, options.allow_network)
+    sharing = sharing_of(options, os.environ)
     _check_port(options.host, options.port)
     for number in (signal.SIGINT, signal.SIGTERM):  # the page server must not outlive this process, started how it may
         signal.signal(number, signal.default_int_handler)
-    served = subprocess.Popen(_command(page, options), cwd=ROOT, env=os.environ | {"STILLHOUSE_HOME": str(home.root)})
+    environment = os.environ | {"STILLHOUSE_HOME": str(home.root)} | sharing.environment()
+    served = subprocess.Popen(_command(options), cwd=ROOT, env=environment)
     try:
-        _announce(options, served)
+        _announce(sharing, served, browser=not options.no_browser)
         return served.wait()
     except KeyboardInterrupt:
         return CancelledError.exit_code
@@ -83,17 +84,6 @@ def free_port(host: str, after: int) -> int | None:
     return next((p for p in range(after + 1, min(after + PORTS_TRIED, 65536)) if not _taken(host, p)), None)
 
 
-def _check_host(host: str, allowed: bool) -> None:
-    try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        raise InputError("--host", host, "127.0.0.1, localhost or another address of this machine in numbers") from None
-    if not (loopback or allowed):
-        raise InputError(
-            "--host", host, "127.0.0.1; with --allow-network another one: whoever reaches it can start trials"
-        )
-
-
 def _check_port(host: str, port: int) -> None:
     if _taken(host, port):
         free = free_port(host, port)
@@ -114,24 +104,21 @@ def _taken(host: str, port: int) -> bool:
     return False
 
 
-def _command(page: Path, options: argparse.Namespace) -> list[str]:
-    settings = {"server.address": options.host, "server.port": options.port, "server.headless": "true",
-                "browser.gatherUsageStats": "false"}  # fmt: skip
-    return [sys.executable, "-m", "pages.serve", "run", str(page), *(f"--{k}={v}" for k, v in settings.items())]
+def _command(options: argparse.Namespace) -> list[str]:
+    return [sys.executable, "-m", "pages.serve", "--address", options.host, "--port", str(options.port)]
 
 
-def _announce(options: argparse.Namespace, served: subprocess.Popen[bytes]) -> None:
-    """Print the address as soon as the server answers, and open a browser where there is one."""
-    url = f"http://{f'[{options.host}]' if ':' in options.host else options.host}:{options.port}"
+def _announce(sharing: Sharing, served: subprocess.Popen[bytes], browser: bool) -> None:
+    """Print the address as soon as the server answers, and open a browser (as the host) where there is one."""
     ends = time.monotonic() + HEALTH_SECONDS
-    while not _healthy(options.host, options.port):
+    while not _healthy(reachable(sharing.host), sharing.port):
         if served.poll() is not None or time.monotonic() > ends:
             raise StillhouseError("the page server did not start; what it said stands above")
         time.sleep(0.05)
-    sys.stdout.write(f"Stillhouse is at {url} (Ctrl-C stops it)\n")
+    sys.stdout.write("".join(f"{line}\n" for line in sharing.lines()))
     sys.stdout.flush()
-    if not options.no_browser and _has_display():
-        webbrowser.open(url)
+    if browser and _has_display():
+        webbrowser.open(sharing.host_address())
 
 
 def _healthy(host: str, port: int) -> bool:

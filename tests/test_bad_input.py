@@ -66,7 +66,7 @@ CASES: dict[str, tuple[tuple[str, ...], int, tuple[str, ...]]] = {
     "unknown kind": (("list", "model"), 2, ("'models'",)),
     "unknown trial": (("export", "feedbeef", "out"), 1, ("'feedbeef'", "no trial starts with it")),
     "empty trial": (("export", "", "out"), 1, ("no trial starts with it",)),
-    "another host": (("app", "--host", "0.0.0.0"), 2, ("--host", "--allow-network")),
+    "another host": (("app", "--host", "0.0.0.0"), 2, ("--host", "--join-code", "--i-know")),
     "no host": (("app", "--host", "my laptop"), 2, ("--host", "127.0.0.1")),
     "port too high": (("app", "--port", "70000"), 2, ("--port", "65535")),
 }  # fmt: skip

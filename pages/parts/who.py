@@ -15,15 +15,20 @@ import streamlit as st
 from engine import api
 from engine.home import Home
 from pages.parts.words import say
+from pages.server.keys import HOST_COOKIE, WHO_COOKIE, is_who
 
-COOKIE, HOST_COOKIE = "stillhouse_who", "stillhouse_host"
 HOST_TOKEN, JOIN_CODE = "STILLHOUSE_HOST_TOKEN", "STILLHOUSE_JOIN_CODE"
 
 
 def who() -> str:
     """The id under which the store knows this browser: ``local``, or 16 hexadecimal digits."""
-    cookie = st.context.cookies.get(COOKIE, "")
-    return hashlib.sha256(cookie.encode()).hexdigest()[:16] if shared() and cookie else api.LOCAL
+    cookie = st.context.cookies.get(WHO_COOKIE, "")
+    return id_of(cookie) if shared() and is_who(cookie) else api.LOCAL
+
+
+def id_of(cookie: str) -> str:
+    """What the store knows of a cookie: enough to tell people apart, nothing to come in with."""
+    return hashlib.sha256(cookie.encode()).hexdigest()[:16]
 
 
 def shared() -> bool:
@@ -34,7 +39,8 @@ def shared() -> bool:
 def is_host() -> bool:
     """Whether this browser may cancel and delete anything: alone on this machine, or with the host's token."""
     token = os.environ.get(HOST_TOKEN, "")
-    return not shared() or (bool(token) and hmac.compare_digest(st.context.cookies.get(HOST_COOKIE, ""), token))
+    given = st.context.cookies.get(HOST_COOKIE, "")
+    return not shared() or (bool(token) and hmac.compare_digest(given.encode(), token.encode()))
 
 
 def name(home: Home) -> str:
