@@ -1,11 +1,74 @@
-"""The page *Trial*."""
+"""The page *Trial*: one measured point, taken apart. Its address names it, so that it can be sent to somebody."""
 
 from __future__ import annotations
 
-from pages.parts import frame
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from engine import api, api_trial
+from engine.errors import NotFoundError
+from engine.home import Home
+from pages.parts import (
+    frame,
+    theme,
+    trial_head,
+    trial_layers,
+    trial_mistakes,
+    trial_pick,
+    trial_record,
+    trial_state,
+    trial_steps,
+    trial_try,
+    trial_wait,
+)
+from pages.parts.trial_state import VIEWS, Asked
 from pages.parts.words import say
+
+Row = Mapping[str, Any]
 
 
 def draw() -> None:
     """The whole page, top to bottom."""
+    home, look = frame.home(), theme.name()
+    frame.start_runner(str(home.root))
+    asked = trial_state.sync()
     frame.heading(say("trial_page.title"), say("trial_page.lead"))
+    for problem in (*asked.problems, *frame.failures()):
+        st.warning(problem)
+    run = _run(home, asked.key) if asked.key else None
+    if run is None:
+        trial_pick.panel(home)
+    elif run["quality"] is None:
+        trial_wait.unfinished(home, run, look)
+    else:
+        _body(home, api_trial.view(home, run["key"], 0), asked, look)
+
+
+def _run(home: Home, key: str) -> dict[str, Any] | None:
+    """The run object; a key that leads nowhere is said in one line above the choice of others."""
+    try:
+        return api.result(home, key)
+    except NotFoundError as problem:
+        st.warning(str(problem))
+        return None
+
+
+def _body(home: Home, view: Row, asked: Asked, look: str) -> None:
+    run = view["run"]
+    trial_head.panel(home, run, view["row"])
+    st.segmented_control(say("trial_page.view"), VIEWS, key=trial_state.widget("view"), required=True,
+                         format_func=lambda name: say(f"trial_view.{name}"), help=say("trial_page.view_help"),
+                         on_change=trial_state.changed, args=("view",), label_visibility="collapsed")  # fmt: skip
+    inside = trial_wait.inspection(home, run["key"])
+    if asked.view == "steps":
+        trial_steps.panel(run, inside, look)
+    elif asked.view == "layers":
+        trial_layers.panel(run["key"], inside, asked, look)
+    elif asked.view == "mistakes":
+        trial_mistakes.panel(home, view, asked, look)
+    elif asked.view == "try":
+        trial_try.panel(home, run, asked)
+    else:
+        trial_record.panel(home, view)

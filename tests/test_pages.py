@@ -24,6 +24,7 @@ HEAVY = ("torch", "torchvision", "transformers", "onnxruntime", "onnx", "sklearn
 SILENT = {
     *("key", "type", "width", "height", "gap", "layout", "format", "selection_mode", "label_visibility", "language"),
     *("vertical_alignment", "horizontal_alignment", "url_path", "position", "on_change", "theme", "border"),
+    *("args", "on_click", "mime", "file_name"),
 }
 DRAWN = {
     *("markdown", "caption", "write", "error", "warning", "info", "success", "button", "html", "popover", "metric"),

@@ -13,7 +13,7 @@ import streamlit as st
 from engine import api
 from engine.errors import StillhouseError
 from engine.home import Home
-from pages.parts import choices, state, story
+from pages.parts import choices, links, state, story
 from pages.parts.points import Focus
 from pages.parts.words import find, say
 
@@ -28,10 +28,11 @@ def panel(home: Home, focus: Focus | None, asked: bool) -> None:
             return
         row = focus.row
         run = api.result(home, row["key"])
-        said = story.html(story.sentence(run, str(row.get("role")), _paired(home, run)))
+        said = story.html(story.sentence(run, str(row.get("role")), paired(home, run)))
         text, more = st.columns([5, 1], vertical_alignment="center")
         text.html(f'<p class="sh-sub">{escape(_heading(focus))}</p><p class="sh-story">{said}</p>')
         with more.popover(say("fact.details"), width="stretch"):
+            links.link("trial", {"key": row["key"][: links.SHOWN_KEY]}, say("fact.page"), say("fact.page_help"))
             _numbers(row)
             _recipe(run, row, focus)
 
@@ -42,7 +43,7 @@ def _heading(focus: Focus) -> str:
     return f"{what}: {story.recipe_words(focus.row)}"
 
 
-def _paired(home: Home, run: Row) -> dict[str, dict[str, float]]:
+def paired(home: Home, run: Row) -> dict[str, dict[str, float]]:
     """Paired differences to the teacher and the dense student, where both sides' predictions are kept."""
     found = {}
     for name in story.OTHERS:

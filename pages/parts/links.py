@@ -27,3 +27,13 @@ def go(page: str, parameters: Mapping[str, Any] | None = None) -> None:
     """Open another page in this session (from the page's script, not from a callback)."""
     given = {name: str(value) for name, value in (parameters or {}).items() if value not in (None, "")}
     st.switch_page(st.session_state[PAGES][page], query_params=given)
+
+
+def link(page: str, parameters: Mapping[str, Any], label: str, help_text: str | None = None) -> None:
+    """A link that a person may follow or open in another tab, like any link of the navigation."""
+    given = {name: str(value) for name, value in parameters.items() if value not in (None, "")}
+    known = st.session_state.get(PAGES)  # without the navigation around it (tests) a page has no other pages
+    if known:
+        st.page_link(known[page], label=label, help=help_text, query_params=given)
+    else:
+        st.link_button(label, address(page, parameters), help=help_text)

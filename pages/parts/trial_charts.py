@@ -1,0 +1,72 @@
+"""The page Trial's figures: cached by what they show, in the page's font, with their alt texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from engine.figures import confusion, curves, histograms, layers, waterfall
+from pages.parts import charts
+
+CONFIG = {**charts.CONFIG, "displayModeBar": False}
+Drawn = tuple[go.Figure, str]
+Data = Mapping[str, Any]
+
+
+def show(drawn: Drawn, key: str, on_select: Callable[[], None] | None = None) -> None:
+    """Draw a figure with its alt text; a click on a point calls ``on_select``."""
+    figure, alt = drawn
+    more: dict[str, Any] = {"on_select": on_select, "selection_mode": "points"} if on_select else {}
+    st.plotly_chart(figure, key=key, theme=None, config=CONFIG, alt=alt, **more)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def steps(stamp: str, _phases: Any, metric: str, direction: str, look: str) -> Drawn:
+    """What each step cost; ``stamp`` names the inspection."""
+    info = waterfall.waterfall_info(_phases, metric, direction)
+    return _framed(waterfall.waterfall_figure(info, look)), waterfall.alt_text(info)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def training(stamp: str, _curve: Any, metric: str, look: str, height: int = 300) -> Drawn:
+    """Quality and loss of each epoch."""
+    info = curves.curves_info(_curve, metric)
+    return _framed(curves.curves_figure(info, look, height=height)), curves.alt_text(info)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def by_layer(stamp: str, _layers: Any, look: str) -> Drawn:
+    """Bytes, multiply-adds, zeros and bits of each layer."""
+    info = layers.layers_info(_layers)
+    return _framed(layers.layers_figure(info, look)), layers.alt_text(info)
+
+
+@st.cache_resource(max_entries=128, show_spinner=False)
+def weights(stamp: str, layer: str, _counts: Data, look: str) -> Drawn:
+    """Weights of one layer before and after."""
+    info = histograms.histogram_info(layer, _counts)
+    return _framed(histograms.histogram_figure(info, look)), histograms.alt_histogram(info)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def filters(stamp: str, _filters: Data, look: str) -> Drawn:
+    """The first convolution's filters before and after."""
+    info = histograms.filters_info(_filters)
+    return _framed(histograms.filters_figure(info, look)), histograms.alt_filters(info)
+
+
+@st.cache_resource(max_entries=128, show_spinner=False)
+def mixed_up(stamp: str, _found: Data, mode: confusion.Mode, cell: tuple[int, int] | None, look: str) -> Drawn:
+    """The confusion matrix, or its change against the dense student."""
+    info = confusion.confusion_info(_found["labels"], _found["matrix" if mode == "answers" else "change"], mode)
+    return _framed(confusion.confusion_figure(info, look, selected=cell)), confusion.alt_text(info)
+
+
+def _framed(drawn: dict[str, Any]) -> go.Figure:
+    """Validated once, so that each rerun only copies it; text in the font that the page already has."""
+    drawn["layout"]["font"] = {**drawn["layout"]["font"], "family": charts.FONT}
+    drawn["layout"]["margin"] = {**drawn["layout"]["margin"], "l": 8, "r": 12, "b": 40}
+    return go.Figure(drawn)

@@ -1,0 +1,127 @@
+"""What the page Trial shows is in its address: which point, which part of it, which images."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from pages.parts.words import say
+
+VIEWS = ("steps", "layers", "mistakes", "try", "record")
+SHOWN = ("answers", "change")
+NAMES = ("key", "view", "layer", "shown", "label", "answer", "start", "image")
+KEPT, LAG_SECONDS = "_trial_address", 2.0
+MOST = 99_999
+_KEY = re.compile(r"[0-9a-z]{1,64}")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The address, checked. ``label`` and ``answer`` are class numbers, ``start`` the first image shown."""
+
+    key: str = ""
+    view: str = VIEWS[0]
+    layer: str = ""
+    shown: str = SHOWN[0]
+    label: int | None = None
+    answer: int | None = None
+    start: int = 0
+    image: int = 0
+    problems: tuple[str, ...] = ()
+
+
+def read(address: Mapping[str, str]) -> Asked:
+    """The address with defaults for what is missing or impossible; each impossible value is a problem in words."""
+    problems: list[str] = []
+    words = {"view": _one_of(address, "view", VIEWS, problems), "shown": _one_of(address, "shown", SHOWN, problems)}
+    numbers = {name: _whole(address, name, problems) for name in ("label", "answer", "start", "image")}
+    key = address.get("key", "").strip().lower()
+    if key and not _KEY.fullmatch(key):
+        problems.append(say("trial_url.key", value=_short(key)))
+        key = ""
+    places = {name: numbers[name] or 0 for name in ("start", "image")}
+    return Asked(key, words["view"], address.get("layer", ""), words["shown"], numbers["label"], numbers["answer"],
+                 **places, problems=tuple(problems))  # fmt: skip
+
+
+def write(asked: Asked) -> dict[str, str]:
+    """The shortest address that :func:`read` reads as ``asked``."""
+    plain = Asked()
+    values = {name: getattr(asked, name) for name in NAMES}
+    return {name: str(v) for name, v in values.items() if v is not None and v != getattr(plain, name)}
+
+
+def sync() -> Asked:
+    """What the address asks for; a browser that has not yet taken over the last change does not undo it."""
+    address = _address()
+    kept = st.session_state.get(KEPT)
+    if kept and address == kept["before"] and time.monotonic() - kept["at"] < LAG_SECONDS:
+        address = kept["now"]
+        _put(address)
+    asked = read(address)
+    for name in ("view", "layer", "shown", "label", "answer", "image"):
+        st.session_state[widget(name)] = getattr(asked, name)
+    return asked
+
+
+def widget(name: str) -> str:
+    """The key of the widget that changes a part of the address."""
+    return f"trial_{name}"
+
+
+def choose(values: Mapping[str, Any]) -> None:
+    """Change parts of the address, from a callback or the script; another point or filter starts at its first image."""
+    kept, address = st.session_state.get(KEPT), _address()
+    if kept and address == kept["before"] and time.monotonic() - kept["at"] < LAG_SECONDS:
+        address = kept["now"]
+    given = {name: "" if v is None else str(v) for name, v in values.items()}
+    if "start" not in given and given.keys() & {"key", "label", "answer"}:
+        given["start"] = ""
+    now = write(read({name: v for name, v in {**address, **given}.items() if v}))
+    st.session_state[KEPT] = {"before": address, "now": now, "at": time.monotonic()}
+    _put(now)
+
+
+def changed(name: str) -> None:
+    """A callback: the widget of ``name`` was changed."""
+    value = st.session_state.get(widget(name))
+    choose({name: value if value is not None or name in ("label", "answer") else getattr(Asked(), name)})
+
+
+def _address() -> dict[str, str]:
+    found = st.query_params.to_dict()
+    return {name: found[name] for name in NAMES if name in found}
+
+
+def _put(address: Mapping[str, str]) -> None:
+    others = {name: v for name, v in st.query_params.to_dict().items() if name not in NAMES}
+    wanted = {**address, **others}
+    if wanted != st.query_params.to_dict():
+        st.query_params.from_dict(wanted)
+
+
+def _one_of(address: Mapping[str, str], name: str, allowed: tuple[str, ...], problems: list[str]) -> str:
+    value = address.get(name, allowed[0])
+    if value not in allowed:
+        problems.append(say("trial_url.word", name=name, value=_short(value), allowed=", ".join(allowed)))
+        return allowed[0]
+    return value
+
+
+def _whole(address: Mapping[str, str], name: str, problems: list[str]) -> int | None:
+    value = address.get(name)
+    if value is None:
+        return None
+    if not re.fullmatch(r"\d{1,5}", value):
+        problems.append(say("trial_url.number", name=name, value=_short(value), most=MOST))
+        return None
+    return int(value)
+
+
+def _short(value: str) -> str:
+    return value if len(value) <= 24 else value[:24] + "…"

@@ -1,0 +1,106 @@
+"""Try an image: a validation image or one of your own, answered by teacher, dense student and this network."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import streamlit as st
+
+from engine import api_trial
+from engine.errors import StillhouseError
+from engine.home import Home
+from engine.units import format_bytes, format_ms
+from pages.parts import charts, trial_html, trial_state
+from pages.parts.trial_state import Asked
+from pages.parts.words import find, say
+
+Row = Mapping[str, Any]
+Pixels = npt.NDArray[np.uint8]
+KINDS = ["png", "jpg", "jpeg"]
+MOST_MEGABYTES = 5
+
+
+def panel(home: Home, run: Row, asked: Asked) -> None:
+    """The image on the left, the answers beside it."""
+    left, right = st.columns([1, 3.2], gap="small")
+    with left, st.container(border=True, height="stretch", key="trial_image"):
+        pixels, label = _chosen(run["recipe"]["task"], asked)
+    with right, st.container(border=True, height="stretch", key="trial_answers"):
+        st.html(charts.title(say("trial_try.title"), say("trial_try.sub")))
+        if pixels is not None:
+            _answers(home, run, pixels, label)
+
+
+def _chosen(task: str, asked: Asked) -> tuple[Pixels | None, int | None]:
+    """The uploaded image, else the validation image of the address with its label."""
+    st.html(charts.title(say("trial_try.image"), say("trial_try.image_sub")))
+    sent = st.file_uploader(say("trial_try.upload"), KINDS, key="trial_upload", help=say("trial_try.upload_help"),
+                            max_upload_size=MOST_MEGABYTES)  # fmt: skip
+    if sent is not None:
+        return _uploaded(sent.getvalue()), None
+    labels = api_trial.labels(task)
+    place, count = asked.image, len(labels)
+    if place >= count:
+        st.warning(say("trial_try.no_image", value=place, most=count - 1))
+        place = 0
+        st.session_state[trial_state.widget("image")] = place
+    pixels = api_trial.images(task, [place])[0]
+    st.html(trial_html.image(pixels, say("trial_try.alt", number=place)))
+    st.number_input(
+        say("trial_try.number"), 0, count - 1, key=trial_state.widget("image"), args=("image",),
+        on_change=trial_state.changed, help=say("trial_try.number_help", most=count - 1),
+    )  # fmt: skip
+    st.button(say("trial_try.another"), key="trial_another", help=say("trial_try.another_help"), on_click=_another,
+              args=(count,), width="stretch")  # fmt: skip
+    return pixels, int(labels[place])
+
+
+def _uploaded(content: bytes) -> Pixels | None:
+    try:
+        pixels: Pixels = api_trial.read_image(content)
+    except StillhouseError as problem:
+        st.error(str(problem))
+        return None
+    st.html(trial_html.image(pixels, say("trial_try.own_alt")))
+    st.caption(say("trial_try.own"))
+    return pixels
+
+
+def _another(count: int) -> None:
+    trial_state.choose({"image": random.randrange(count)})
+
+
+def _answers(home: Home, run: Row, pixels: Pixels, label: int | None) -> None:
+    with st.spinner(say("trial_try.asking")):
+        found = answers(str(home.root), run["key"], pixels.tobytes(), pixels.shape, home)
+    models = found["models"]
+    for column, model in zip(st.columns(len(models), gap="medium"), models, strict=True):
+        with column:
+            st.html(_model(model, found["classes"], label))
+    st.caption(say("trial_try.times"))
+
+
+@st.cache_data(max_entries=256, show_spinner=False, ttl=600)
+def answers(root: str, key: str, content: bytes, shape: tuple[int, ...], _home: Home) -> dict[str, Any]:
+    """What the networks answer to one image; kept, so that a rerun does not time them again."""
+    return dict(api_trial.answers(_home, key, np.frombuffer(content, np.uint8).reshape(shape)))
+
+
+def _model(model: Row, classes: list[str], label: int | None) -> str:
+    title = find(f"trial_try.role.{model['role']}") or str(model["name"])
+    cost = say("trial_try.cost", time=format_ms(model["milliseconds"]), size=format_bytes(model["bytes"]))
+    top = max(range(len(classes)), key=lambda i: model["probabilities"][i])
+    verdict = ""
+    if label is not None:
+        verdict = say("trial_try.right" if top == label else "trial_try.wrong", answer=classes[top])
+    else:
+        verdict = say("trial_try.says", answer=classes[top])
+    return (
+        f'<h3 class="sh-model">{escape(title)}</h3><p class="sh-sub">{escape(cost)}</p>'
+        f'<p class="sh-verdict">{escape(verdict)}</p>{trial_html.bars(model["probabilities"], classes, label)}'
+    )
