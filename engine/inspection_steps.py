@@ -86,7 +86,7 @@ class Work:
 
     def __init__(self, recipe: Recipe, home: Home, report: Report, slot: Slot) -> None:
         self.recipe, self.home, self.slot = recipe, home, slot
-        self._outer, self._done, self._count = report, 0, 1
+        self._outer, self._done, self._count, self._highest = report, 0, 1, 0.0
         self.bench = Bench(recipe, home, self._report, slot.breathe)
 
     def steps(self) -> list[Step]:
@@ -188,11 +188,13 @@ class Work:
 
     def _report(self, event: Mapping[str, Any]) -> None:
         """A training's own progress as a part of the inspection's; its curve belongs to the trial."""
-        row = {k: v for k, v in event.items() if k not in ("curve", "fraction")}
+        row = {k: v for k, v in event.items() if k != "curve"}
         self._outer(row | {"fraction": self._fraction(0.5 * float(event.get("fraction") or 0.0))})
 
     def _fraction(self, part: float) -> float:
-        return min(0.98, (self._done + part) / self._count)
+        """Never less than before: some reports carry none, and a teacher that is a recipe trains once more."""
+        self._highest = max(self._highest, min(0.98, (self._done + part) / self._count))
+        return self._highest
 
 
 def teacher_work(recipe: Mapping[str, Any], home: Home, report: Report, slot: Slot) -> Work:
