@@ -16,12 +16,13 @@ from typing import Any, ParamSpec
 
 import streamlit as st
 
-from engine import api
+from engine import api, api_people
 from engine.errors import StillhouseError
 from engine.home import Home
+from pages.parts import who
 from pages.parts.words import say
 
-FAILURES = "_failures"
+FAILURES, NAME = "_failures", "person_name"
 COLLECT_SECONDS = 30.0
 PATIENCE_SECONDS = 6.0  # a browser draws the first page before the workers take the cores to warm up
 _P = ParamSpec("_P")
@@ -54,8 +55,33 @@ def guarded(draw: Callable[_P, Any]) -> Callable[_P, None]:
 
 
 def heading(title: str, lead: str) -> None:
-    """The page's name and one line on what it is for."""
-    st.html(f'<div class="sh-brand"><h1>{escape(title)}</h1><p>{escape(lead)}</p></div>')
+    """The page's name and one line on what it is for; where several people are, who looks at it."""
+    brand = f'<div class="sh-brand"><h1>{escape(title)}</h1><p>{escape(lead)}</p></div>'
+    if not who.shared():
+        st.html(brand)
+        return
+    with st.container(horizontal=True, vertical_alignment="center", key="heading"):
+        st.html(brand)
+        person(home())
+
+
+def person(where: Home) -> None:
+    """What the others see of this person, and the place to type a name."""
+    with st.popover(who.plain(who.name(where)), help=say("who.help"), key="person", width="content"):
+        if NAME not in st.session_state:
+            st.session_state[NAME] = who.typed(where)
+        st.text_input(say("who.ask"), key=NAME, max_chars=api_people.NAME_LENGTH, on_change=_rename, args=(where,),
+                      placeholder=say("who.placeholder"), help=say("who.ask_help"))  # fmt: skip
+        st.caption(say("who.host" if who.is_host() else "who.note"))
+
+
+def _rename(where: Home) -> None:
+    """Keep what was typed; nothing typed keeps the name as it was."""
+    wanted = str(st.session_state.get(NAME, "")).strip()
+    if wanted:
+        with told():
+            api_people.remember(where, who.who(), wanted)
+    st.session_state.pop(NAME, None)  # drawn again as it is kept
 
 
 @contextlib.contextmanager

@@ -9,15 +9,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import re
 
 import streamlit as st
 
-from engine import api
+from engine import api, api_people
 from engine.home import Home
 from pages.parts.words import say
 from pages.server.keys import HOST_COOKIE, WHO_COOKIE, is_who
 
 HOST_TOKEN, JOIN_CODE = "STILLHOUSE_HOST_TOKEN", "STILLHOUSE_JOIN_CODE"
+_MARKS = re.compile(r"[!-/:-@\[-`{-~]")  # every character that can mean something in Markdown
 
 
 def who() -> str:
@@ -45,5 +47,19 @@ def is_host() -> bool:
 
 def name(home: Home) -> str:
     """What this person is called: the name that they typed, else a short made-up one."""
-    me = who()
-    return say("who.local") if me == api.LOCAL else say("who.guest", short=me[:4])
+    return say("who.local") if who() == api.LOCAL else name_of(home, who())
+
+
+def name_of(home: Home, person: str) -> str:
+    """What the others call a person: the name that was typed, else a short made-up one."""
+    return api_people.names(home).get(person) or say("who.guest", short=person[:4])
+
+
+def plain(text: str) -> str:
+    """What a person typed, as Markdown that shows it letter by letter: no link, no picture, no colour."""
+    return _MARKS.sub(r"\\\g<0>", text)
+
+
+def typed(home: Home) -> str:
+    """The name that this person has typed, or nothing."""
+    return api_people.names(home).get(who(), "")
