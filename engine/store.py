@@ -76,7 +76,7 @@ class Store(Database):
             found = db.execute(queue.NEXT).fetchone()
             if found is None:
                 return None
-            queue.serve(db, found["served"])
+            queue.serve(db, found["served"], time.time())
             db.execute("UPDATE work SET state = 'running', error = NULL WHERE id = ?", (found["id"],))
             db.execute(
                 "INSERT INTO attempts VALUES (?, ?, ?, NULL, NULL)", (found["id"], found["attempt"], time.time())

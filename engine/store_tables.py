@@ -74,7 +74,9 @@ DROP TABLE work;
 ALTER TABLE new_work RENAME TO work;
 CREATE INDEX work_state ON work (state);
 CREATE INDEX work_after ON work (after) WHERE after IS NOT NULL;
-""" + SCHEMA[SCHEMA.index("CREATE TABLE people") :]
+""" + SCHEMA[SCHEMA.index("CREATE TABLE people") :] + """;
+INSERT INTO people (who, created, seen) SELECT who, min(created), max(created) FROM requests GROUP BY who
+"""  # fmt: skip
 
 # MIGRATIONS[n] turns a store of version n into one of version n + 1
 MIGRATIONS: dict[int, str] = {1: _TO_2}

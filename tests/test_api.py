@@ -139,7 +139,7 @@ def test_predictions_and_paired_differences(home: Home) -> None:
     both = [api.predictions(home, k).astype(np.float32) for k in (a, b)]
     labels = api.soft_targets(TASK)
     assert len(labels.images) == len(labels.labels) == len(labels.teacher_logits)
-    truth = api._labels(TASK)
+    truth = api.labels(TASK)
     expected = metrics.correct(both[0], truth).mean() - metrics.correct(both[1], truth).mean()
     assert found["difference"] == pytest.approx(expected)
     assert found["low"] <= found["difference"] <= found["high"]
