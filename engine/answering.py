@@ -78,7 +78,7 @@ class Answerer:
                 found: dict[str, Any] = json.loads(told)
                 return found
             self.close()
-        raise TrialFailedError(f"the models did not answer within {self._limit:.0f} seconds; try again")
+        raise TrialFailedError("the models cannot answer: their process ended twice; try again")
 
     def _alive(self) -> subprocess.Popen[bytes]:
         if self._child is None or self._child.poll() is not None:
@@ -91,14 +91,15 @@ class Answerer:
         return self._child
 
     def _line(self, child: subprocess.Popen[bytes]) -> bytes:
-        """One whole line, or nothing when the child has ended or takes too long."""
+        """One whole line, or nothing when the child has ended; raises :class:`TrialFailedError` when it takes long."""
         if child.stdout is None:
             return b""
         found, end = b"", time.monotonic() + self._limit
         while not found.endswith(b"\n"):
             left = end - time.monotonic()
             if left <= 0 or not select.select([child.stdout], [], [], left)[0]:
-                return b""
+                self.close()
+                raise TrialFailedError(f"the models did not answer within {self._limit:.0f} seconds; try again")
             part = os.read(child.stdout.fileno(), CHUNK)
             if not part:
                 return b""

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from engine import inspection_files
 from engine.errors import TrialFailedError
 from engine.execution.base import Outcome
 from engine.execution.slot import Slot
@@ -67,6 +68,14 @@ def retime(task: str, home: Home, report: Callable[[dict[str, Any]], None], slot
     """One reading."""
     note(home, f"retime {task}")
     return {"shipped0": {"latency": vars(LATENCY), "latency_batch32": None, "machine": "stub"}}
+
+
+def inspect(body: dict[str, Any], home: Home, report: Callable[[dict[str, Any]], None], slot: Slot) -> None:
+    """An inspection that says which point it was."""
+    note(home, f"inspect {body['key']}")
+    report({"doing": "looking inside", "fraction": 0.5})
+    data = {"phases": [{"name": body["key"]}], "dense_key": None}
+    inspection_files.save(home, body["key"], data, {"logits": np.zeros((1, 10), np.float32)})
 
 
 LATENCY = Latency(0.1, 0.2, 0.09, 0.11, "stub", 1, 1, False, False)

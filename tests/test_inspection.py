@@ -1,4 +1,4 @@
-"""Inside a point: each step is what the trial without the later ones would be, and every byte and zero is the file's."""
+"""Inside a point: each step is the trial that ends there, and every byte and zero is the file's."""
 
 from __future__ import annotations
 
@@ -131,8 +131,11 @@ def test_every_byte_of_the_packed_file_belongs_somewhere(which: str, request: py
 def test_steps_of_a_phase_that_trains_and_one_that_only_applies(joint: Found) -> None:
     rows = joint.data["phases"]
     assert [(r["kind"], r["name"]) for r in rows] == [
-        ("dense", "kd"), ("trained", "kd + prune_magnitude"), ("applied", "quantize_linear"), ("applied", "recalibrate"),
-    ]  # fmt: skip
+        ("dense", "kd"),
+        ("trained", "kd + prune_magnitude"),
+        ("applied", "quantize_linear"),
+        ("applied", "recalibrate"),
+    ]
     assert [r["epochs"] for r in rows] == [1, 1, 0, 0]
     assert rows[0]["nonzero"] == rows[0]["parameters"] > rows[1]["nonzero"]
     assert rows[1]["packed_bytes"] < rows[0]["packed_bytes"]
