@@ -21,6 +21,7 @@ LEGAL = {
     ("queued", "cancelled"), ("failed", "queued"), ("cancelled", "queued"), ("done", "queued"),
     # two steps that one call may take: a reading asked for again and withdrawn, or one that is there by now
     ("queued", "done"), ("failed", "done"), ("cancelled", "done"), ("queued", "failed"),
+    ("done", "cancelled"),  # its result was deleted
 }  # fmt: skip
 
 
@@ -53,6 +54,26 @@ class Machine(RuleBasedStateMachine):
     @rule(key=KEYS, who=USERS)
     def withdraw(self, key: str, who: str) -> None:
         self.store.withdraw(key, who)
+
+    @rule(key=KEYS)
+    def cancel_all(self, key: str) -> None:
+        self.store.cancel_all(key)
+        wanted = self.store.row("SELECT 1 FROM requests WHERE id = ? AND withdrawn IS NULL", key)
+        assert wanted is None
+        assert key not in {w.id for w in read.unfinished(self.store)}
+
+    @rule(key=st.sampled_from("abcd"))
+    def remove(self, key: str) -> None:
+        """What is not open is gone with all that hangs on it; what is open stays."""
+        known = read.result(self.store, key)
+        busy = {w.id for w in read.unfinished(self.store)} & ({key, "grid:d"} if key == "d" else {key})
+        before = read.last_change(self.store)
+        removed = self.store.remove([key])
+        assert removed == ([key] if known and not busy else [])
+        if removed:
+            assert read.result(self.store, key) is None
+            assert read.removed_since(self.store, "shapes", before) == [key]
+            self.kept.pop(key, None)
 
     @rule()
     def claim(self) -> None:
@@ -89,6 +110,7 @@ class Machine(RuleBasedStateMachine):
                 assert found.body["value"] == value
         for key in self.kept:
             assert read.result(self.store, key) is not None
+            assert key not in read.removed_since(self.store, "shapes", 0)
 
     @invariant()
     def states_change_as_they_may(self) -> None:
