@@ -15,7 +15,7 @@ from engine import catalogue, inspection_files
 from engine.errors import TrialFailedError
 from engine.execution.slot import Slot
 from engine.home import Home
-from engine.inspection_steps import Step, Work, step_files, teacher_work
+from engine.inspection_steps import UNTRAINED, Step, Work, step_files, teacher_work
 from engine.inspection_weights import Weights, filters, histograms
 from engine.measure import machine
 from engine.recipe import Recipe
@@ -74,7 +74,7 @@ def _steps(body: Mapping[str, Any], home: Home, report: Report, slot: Slot) -> t
     steps = work.from_files() if from_files else work.steps()
     work.keep_models(steps)
     if len(steps) > 1:
-        return steps, steps[0].weights(), INITIAL if steps[0].epochs == 0 and not from_files else DENSE
+        return steps, steps[0].weights(), INITIAL if steps[0].label.kind == UNTRAINED else DENSE
     return (steps, {}, None) if from_files else (steps, work.initial_weights(), INITIAL)
 
 

@@ -27,12 +27,12 @@ from engine.student import Bench, Report, advance, copy_of, phase_name, train, t
 from engine.teaching import load_teacher
 from engine.weights.code import bake, weight_codes
 
-DENSE, TRAINED, APPLIED, FILE, TEACHER = "dense", "trained", "applied", "file", "teacher"
+DENSE, UNTRAINED, TRAIN, APPLY, FILE, TEACHER = "dense", "untrained", "train", "apply", "file", "teacher"
 
 
 @dataclass(frozen=True)
 class Label:
-    """Which step it is. ``kind``: dense (the first row), trained, applied (without training), file or teacher."""
+    """Which step it is: dense or untrained (the first row), train, apply (no training), file or teacher."""
 
     name: str
     kind: str
@@ -53,11 +53,6 @@ class Step:
     quality: Quality
     cost: Cost
     model: nn.Module | None = field(default=None, repr=False)
-
-    @property
-    def epochs(self) -> int:
-        """Epochs of training in this step."""
-        return self.label.epochs
 
     @cached_property
     def reading(self) -> Reading:
@@ -95,7 +90,7 @@ class Work:
         dense = inspection_files.dense_recipe(self.recipe)
         first = Trained(self.bench.fresh()) if dense is None else train(replace(self.bench, recipe=dense))
         phase = Phase() if dense is None else dense.phases[0]
-        found = [self._measured(first, Label(phase_name(phase), DENSE, 0, phase.epochs))]
+        found = [self._measured(first, Label(phase_name(phase), DENSE if dense else UNTRAINED, 0, phase.epochs))]
         trained = Trained(self.bench.fresh())
         for number, phase in enumerate(self.recipe.phases):
             prefix = self.recipe.prefix(number + 1)
@@ -103,11 +98,11 @@ class Work:
                 trained = first  # the first row already
             elif phase.trains:
                 trained = train(replace(self.bench, recipe=prefix))
-                label = Label(phase_name(phase), TRAINED, number, phase.epochs, phase.stages)
+                label = Label(phase_name(phase), TRAIN, number, phase.epochs, phase.stages)
                 found.append(self._measured(trained, label))
             else:
                 for stage, after in list(self._applied(trained, number)):
-                    found.append(self._measured(after, Label(stage.name, APPLIED, number, 0, (stage,))))
+                    found.append(self._measured(after, Label(stage.name, APPLY, number, 0, (stage,))))
                     trained = after
         return found
 
