@@ -188,7 +188,7 @@ def rows(home: Home, task: str, origins: Iterable[str] = ("trial", "grid", "ship
 def rows_here(home: Home, task: str, origins: tuple[str, ...]) -> list[Row]:
     """Rows of some origins: ``trial``, ``grid``, ``shipped``."""
     catalogues.current().row("tasks", task, "task")
-    return [r for r in api_home.table_of(home, task) if r["origin"] in origins]
+    return api_home.rows_of(home, task, origins)
 
 
 def predictions(home: Home, key: str) -> npt.NDArray[np.float16]:

@@ -25,20 +25,36 @@ class Table:
         self._seen = self._stamp = -1
         self._measured: dict[str, Row] = {}
         self._all: list[Row] = []
+        self._chosen: dict[tuple[str, ...], list[Row]] = {}
+        self._words: dict[str, str] = {}  # each word once: of 20,000 rows most repeat the same few
 
     def refresh(self) -> list[Row]:
         """All rows, shipped ones first; shared between callers, who must not change them."""
         latest = store_read.last_change(self._store)
         stamp = api_rows.SHIPPED.stat().st_mtime_ns if api_rows.SHIPPED.exists() else 0
         if (latest, stamp) != (self._seen, self._stamp):
-            for found in store_read.results_since(self._store, self._task, self._seen):
+            for key in store_read.removed_since(self._store, self._task, self._seen):
+                self._measured.pop(key, None)
+            for found in store_read.results_after(self._store, self._task, self._seen):
                 row = api_rows.row_of(found.body, found.dense_key, found.created)
-                self._measured[found.key] = row
+                self._measured[found.key] = self._shared(row)
             again = store_read.readings(self._store, self._task)
             shipped = (r for r in api_rows.shipped_rows(self._task) if r["key"] not in self._measured)
             self._all = [*(_timed_again(r, again.get(r["key"])) for r in shipped), *self._measured.values()]
             self._seen, self._stamp = latest, stamp
+            self._chosen.clear()
         return self._all
+
+    def chosen(self, origins: tuple[str, ...]) -> list[Row]:
+        """The rows of some origins; the list, too, is shared until something changes."""
+        every = self.refresh()
+        if origins not in self._chosen:
+            self._chosen[origins] = [r for r in every if r["origin"] in origins]
+        return self._chosen[origins]
+
+    def _shared(self, row: Row) -> Row:
+        share = self._words.setdefault
+        return {name: share(value, value) if type(value) is str else value for name, value in row.items()}
 
 
 @dataclass
@@ -58,10 +74,20 @@ def store_of(home: Home) -> Store:
 def table_of(home: Home, task: str) -> list[Row]:
     """The rows of one task in this home."""
     with _lock:
-        opened = _opened(home)
-        if task not in opened.tables:
-            opened.tables[task] = Table(opened.store, task)
-        return opened.tables[task].refresh()
+        return _table(home, task).refresh()
+
+
+def rows_of(home: Home, task: str, origins: tuple[str, ...]) -> list[Row]:
+    """The rows of some origins of one task; a list of the caller's own, of rows that all share."""
+    with _lock:
+        return list(_table(home, task).chosen(origins))
+
+
+def _table(home: Home, task: str) -> Table:
+    opened = _opened(home)
+    if task not in opened.tables:
+        opened.tables[task] = Table(opened.store, task)
+    return opened.tables[task]
 
 
 def _opened(home: Home) -> _Opened:

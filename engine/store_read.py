@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
+
+import orjson
 
 from engine.store import Store
 from engine.store_queue import places
 from engine.store_rules import LAST_CHANGE, Work, work_of
+
+BATCH = 500  # results whose texts are read at once
 
 
 @dataclass(frozen=True)
@@ -95,8 +99,17 @@ def result(store: Store, key: str) -> Stored | None:
 
 def results_since(store: Store, task: str, changed: int) -> list[Stored]:
     """Finished points of a task that are newer than ``changed``, in the order of their change."""
-    newer = "SELECT * FROM results WHERE changed > ? AND task = ? ORDER BY changed"
-    return [_stored(r) for r in store.rows(newer, changed, task)]
+    return list(results_after(store, task, changed))
+
+
+def results_after(store: Store, task: str, changed: int) -> Iterator[Stored]:
+    """As :func:`results_since`, a few hundred at a time: of 20,000 results only the texts of these are in memory."""
+    newer = "SELECT key FROM results WHERE changed > ? AND task = ? ORDER BY changed"
+    keys = [r["key"] for r in store.rows(newer, changed, task)]
+    for start in range(0, len(keys), BATCH):
+        some = keys[start : start + BATCH]
+        marks = ",".join("?" * len(some))
+        yield from map(_stored, store.rows(f"SELECT * FROM results WHERE key IN ({marks}) ORDER BY changed", *some))
 
 
 def readings(store: Store, task: str) -> dict[str, dict[str, Any]]:
@@ -139,5 +152,5 @@ def grid_counts(store: Store, dense_key: str) -> tuple[int, int]:
 
 def _stored(row: Any) -> Stored:
     return Stored(
-        row["key"], json.loads(row["body"]), row["dense_key"], bool(row["preview"]), row["created"], row["changed"]
+        row["key"], orjson.loads(row["body"]), row["dense_key"], bool(row["preview"]), row["created"], row["changed"]
     )
