@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import io
+import threading
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +24,11 @@ MOST_BYTES, MOST_PIXELS, FEWEST_SIDE = 5_000_000, 20_000_000, 8
 FORMATS = ("PNG", "JPEG")
 SIDE = 28
 GROUND_SHARE = 0.12  # of the full range: what differs less from the ground belongs to it
+MOST_SIDE = 1024
 LEAST_RANGE = 24  # of 255: a picture with less contrast than this shows nothing
+
+
+_one_by_one = threading.Lock()  # a picture takes up to 100 MB for a moment; forty people must not need 4 GB
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,12 @@ def prepare_image(data: bytes) -> Prepared:
     One of 28 x 28 pixels is only turned light on dark. At most 5 MB and 20 megapixels. Raises :class:`InputError` for
     anything else, also for a picture of one colour.
     """
-    picture, done = _opened(data), []
+    with _one_by_one:
+        return _prepared(_opened(data))
+
+
+def _prepared(picture: Image.Image) -> Prepared:
+    done = []
     turned = ImageOps.exif_transpose(picture)
     if turned.size != picture.size or picture.getexif().get(0x0112, 1) != 1:
         done.append("rotated")
@@ -106,6 +116,7 @@ def _opened(data: bytes) -> Image.Image:
             if wide * high > MOST_PIXELS or min(wide, high) < FEWEST_SIDE:
                 raise InputError("image", f"{wide} x {high} pixels", f"{FEWEST_SIDE} pixels a side to "
                                  f"{MOST_PIXELS // 1_000_000} megapixels")  # fmt: skip
+            picture.thumbnail((MOST_SIDE, MOST_SIDE))  # a large JPEG is decoded at a fraction of its size
             picture.load()
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
         raise InputError("image", "this file", allowed) from None

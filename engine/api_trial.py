@@ -20,7 +20,6 @@ from engine.api_predictions import Answers, Array, chosen, confusion, per_class,
 from engine.errors import FileError, InputError, NotFoundError, StillhouseError
 from engine.execution.base import unpack_predictions
 from engine.home import Home
-from engine.recipe import Recipe
 from engine.store import ENDED, Ask
 
 __all__ = [
@@ -121,7 +120,8 @@ def inspect(home: Home, key: str, who: str = api.LOCAL) -> str:
     recipe, name = body["recipe"], f"inspect:{key}"
     if inspection_files.load(home, key) is None or _models(home, body)[1]:
         asked = {"key": key, "recipe": recipe, "origin": body["origin"]}
-        ask = Ask(name, "inspect", recipe["task"], asked, _dense_key(recipe), PRIORITY, again=True)
+        keys = _keys(recipe, body["origin"])
+        ask = Ask(name, "inspect", recipe["task"], asked, keys[0], PRIORITY, again=True, prefix=keys[1])
         api_home.store_of(home).submit([ask], who, name)
     return name
 
@@ -200,8 +200,14 @@ def _wanted_models(run: Run) -> dict[str, str]:
     return named | {"student": run["key"]}
 
 
-def _dense_key(recipe: Mapping[str, Any]) -> str:
-    return "" if api_rows.role_of(recipe) == "teacher" else Recipe.from_json(recipe).dense().key
+def _keys(recipe_json: Mapping[str, Any], origin: str) -> tuple[str, str]:
+    """Keys of the dense student, and of the training that the inspection begins with; "" where there is none."""
+    if api_rows.role_of(recipe_json) == "teacher":
+        return "", ""
+    recipe = api.check(recipe_json)
+    first = inspection_files.dense_recipe(recipe)
+    # a shipped point may be read from its file, and then its training is not there when the inspection is done
+    return recipe.dense().key, first.key if first is not None and origin != "shipped" else ""
 
 
 def _attempts(home: Home, run: Run) -> list[dict[str, Any]]:
