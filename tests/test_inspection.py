@@ -14,6 +14,7 @@ from onnx import numpy_helper
 from small_nets import data, fresh
 
 from engine import artifact, inspection, inspection_files, inspection_steps, registry
+from engine.answering import Answerer
 from engine.artifact.reading import read
 from engine.errors import FileError, TrialFailedError
 from engine.execution.slot import Slot
@@ -271,3 +272,22 @@ def test_norms_that_stay_and_depthwise_layers_are_layers_of_their_own(shared: Ho
     assert kinds["blocks.1.pointwise"] == "pointwise"
     assert kinds["head"] == "linear"
     assert sum(x.packed_bytes for x in found.layers) + found.other_bytes + found.graph_bytes == len(built.packed())
+
+
+def test_a_teacher_that_is_a_recipe_answers_too(shared: Home) -> None:
+    assistant = recipe({"epochs": 1}, seed=9)
+    taught = recipe(TRAIN | {"teachers": [assistant.to_json()]})
+    look(shared, taught)
+    model = inspection_files.load_model(shared, assistant.key)
+    assert model is not None
+    assert model.onnx_bytes == len(trial(shared, assistant)[1])
+
+
+def test_kept_models_answer_as_they_were_measured(shared: Home, joint: Found) -> None:
+    images = registry.get("tasks", "fashion_mnist").split("sample", "validation").inputs
+    kept = inspection_files.logits(shared, joint.key, "logits")
+    assert kept is not None
+    answerer = Answerer()
+    found = answerer.ask([inspection_files.model_path(shared, DEFAULT.key)], images[4:5].numpy())[0]
+    answerer.close()
+    assert found.logits == pytest.approx(kept[4], rel=2e-3, abs=2e-3)
