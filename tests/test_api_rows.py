@@ -10,7 +10,7 @@ import stub_pipeline as stub
 from api_tools import TASK, finish, none_shipped, shipped
 from runner_tools import recipe
 
-from engine import api, api_rows
+from engine import api, api_rows, store_read
 from engine.api_home import store_of
 from engine.errors import FileError, InputError
 from engine.execution.base import point_of
@@ -158,3 +158,24 @@ def test_altered_shipped_results_are_told(home: Home, shipped: list[dict[str, An
     api_rows.SHIPPED.write_text('[{"result": {}}]')
     with pytest.raises(FileError, match="git checkout"):
         api.rows(home, TASK)
+
+
+@pytest.mark.usefixtures("none_shipped")
+def test_a_removed_result_is_no_row_any_more_and_may_come_back(home: Home) -> None:
+    key, other = finish(home, recipe(1)), finish(home, recipe(2))
+    assert {r["key"] for r in api.rows(home, TASK)} == {key, other}
+    assert store_of(home).remove([key]) == [key]
+    assert {r["key"] for r in api.rows(home, TASK)} == {other}
+    assert finish(home, recipe(1)) == key
+    assert {r["key"] for r in api.rows(home, TASK)} == {key, other}
+
+
+@pytest.mark.usefixtures("none_shipped")
+def test_many_results_are_read_in_batches_and_repeat_no_word(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = {finish(home, recipe(seed)) for seed in range(5)}
+    monkeypatch.setattr(store_read, "BATCH", 2)
+    rows = api.rows(home, TASK)
+    assert {r["key"] for r in rows} == keys
+    assert len({id(r["machine"]) for r in rows}) == 1
+    rows.clear()
+    assert len(api.rows(home, TASK)) == len(keys), "a caller's list is its own"

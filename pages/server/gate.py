@@ -141,13 +141,12 @@ async def _refuse(scope: Scope, send: Send, status: int, reason: str) -> None:
 
 async def _body(receive: Receive) -> bytes:
     """The body of a form; what is longer than any form is not read on."""
-    found = b""
-    while len(found) <= form.MOST_BYTES:
+    found, more = b"", True
+    while more and len(found) <= form.MOST_BYTES:
         message = await receive()
         found += message.get("body", b"")
-        if not message.get("more_body"):
-            return found
-    return b""
+        more = message.get("more_body", False)
+    return found if len(found) <= form.MOST_BYTES else b""
 
 
 def _cookies(scope: Scope) -> dict[str, str]:
