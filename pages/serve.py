@@ -20,6 +20,7 @@ from pathlib import Path
 
 import streamlit as st
 from starlette.middleware import Middleware
+from streamlit.runtime.pages_manager import PagesManager
 
 from engine.home import Home
 from pages.server import headers, index, keys, origins
@@ -46,6 +47,9 @@ def main(argv: list[str] | None = None) -> None:
 
 def application() -> st.App:
     """Streamlit's application object with the gate around it (ASGI)."""
+    # a folder "pages" beside app.py would make Streamlit run its files as scripts until app.py has named the pages: the
+    # first visitor who comes by a link to one of them would see nothing
+    PagesManager.uses_pages_directory = False
     names = {n.strip().lower() for n in os.environ.get(HOST_NAMES, "").split(",") if n.strip()}
     opened = keys.Keys(
         os.environ.get(JOIN_CODE, ""), os.environ.get(HOST_TOKEN, ""), keys.secret_of(Home.locate().root)
