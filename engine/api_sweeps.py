@@ -212,7 +212,8 @@ def _state(sweep: Sweep, now: Counts) -> str:
     if sweep.state == "cancelled":
         return "cancelled"
     # a paused sweep still has what was withdrawn; in a running one that was cancelled by itself and is not coming
-    return "done" if not (now.left if sweep.state == "paused" else now.open) else sweep.state
+    waiting = now.left + now.trials.get("cancelled", 0) if sweep.state == "paused" else now.open
+    return sweep.state if waiting else "done"
 
 
 def _seconds_left(home: Home, sweep: Sweep, state: str, now: Counts) -> float | None:
