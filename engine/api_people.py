@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import heapq
 import os
 import statistics
+import threading
 import time
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from engine import api_home, store_queue, store_read
@@ -16,6 +21,7 @@ from engine.store import Store
 CAP, JOIN_CODE = "STILLHOUSE_CAP", "STILLHOUSE_JOIN_CODE"
 WORKSHOP_CAP, MAX_CAP = 20, 100_000
 NAME_LENGTH = 40
+STARTS_SECONDS = 2.0  # for so long expected starts count as new
 TIMED = 50  # the newest ended attempts of a kind say how long one takes
 
 
@@ -111,28 +117,49 @@ def waiting(home: Home, key: str, who: str) -> dict[str, Any]:
         return {"place": 0, "seconds": None}
     if found.state == "running":
         return {"place": 0, "seconds": 0.0}
-    place = store_queue.places(store).get(key, 0)
-    return {"place": place, "seconds": _seconds(store, key)}
+    return {"place": store_queue.places(store).get(key, 0), "seconds": _starts(store).get(key)}
 
 
-def _seconds(store: Store, key: str) -> float | None:
-    """When ``key`` starts, if every worker takes the next work as soon as it is free."""
-    usual, now = medians(store), time.time()
-    free: list[float]
+@dataclass(frozen=True)
+class _Starts:
+    places: dict[str, int]
+    at: float
+    seconds: dict[str, float]
+
+
+_lock = threading.Lock()
+_known: weakref.WeakKeyDictionary[Store, _Starts] = weakref.WeakKeyDictionary()
+
+
+def _starts(store: Store) -> dict[str, float]:
+    """In how many seconds each queued work starts; computed once a queue and every two seconds, for everybody."""
+    with _lock:
+        places, now, known = store_queue.places(store), time.time(), _known.get(store)
+        if known is None or known.places is not places or not 0 <= now - known.at < STARTS_SECONDS:
+            known = _known[store] = _Starts(places, now, _expected(store, places, now))
+        return known.seconds
+
+
+def _expected(store: Store, places: Mapping[str, int], now: float) -> dict[str, float]:
+    """When each work starts, if every worker takes the next one as soon as it is free; up to a kind not timed yet."""
+    usual = medians(store)
     begun = store.rows(
         "SELECT w.kind, a.started FROM work w JOIN attempts a ON a.id = w.id AND a.attempt = w.attempt "
-        "WHERE w.state = 'running' ORDER BY a.started"
+        "WHERE w.state = 'running'"
     )
+    if not {r["kind"] for r in begun} <= set(usual):
+        return {}
     kinds = {r["id"]: r["kind"] for r in store.rows("SELECT id, kind FROM work WHERE state = 'queued'")}
-    ahead = [name for name, _ in sorted(store_queue.places(store).items(), key=lambda item: item[1])]
-    ahead = ahead[: ahead.index(key)] if key in ahead else ahead
-    if not {r["kind"] for r in begun} | {kinds.get(n, "trial") for n in ahead} <= set(usual):
-        return None
-    free = sorted(max(0.0, usual[r["kind"]] - (now - r["started"])) for r in begun)
-    free = [0.0] * (default_slots() - len(free)) + free
-    for name in ahead:
-        free = sorted([free[0] + usual[kinds.get(name, "trial")], *free[1:]])
-    return free[0]
+    free = [max(0.0, usual[r["kind"]] - (now - r["started"])) for r in begun]
+    free += [0.0] * (default_slots() - len(free))
+    heapq.heapify(free)
+    found: dict[str, float] = {}
+    for name in sorted(places, key=places.__getitem__):
+        found[name] = free[0]
+        if (kind := kinds.get(name)) not in usual:
+            break
+        heapq.heapreplace(free, free[0] + usual[str(kind)])
+    return found
 
 
 def medians(store: Store) -> dict[str, float]:
