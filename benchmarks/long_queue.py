@@ -69,7 +69,7 @@ def _limit(name: str, missed: bool) -> str:
 
 
 def fill(store: Store, trials: int, people: int) -> None:
-    """``trials`` queued trials of ``people``; every tenth is shared by two of them, every fifth has a grid behind it."""
+    """``trials`` queued trials of ``people``; every tenth is shared by two, every fifth has a grid behind it."""
     for number in range(trials):
         recipe = api.check(tools.recipe(number))
         dense, who = recipe.dense().key, f"user{number % people}"
@@ -82,7 +82,7 @@ def fill(store: Store, trials: int, people: int) -> None:
 
 
 def claims(trials: int, people: int) -> dict[str, float]:
-    """Milliseconds of a claim, of the queue's order and of what a page asks once a second, in a queue of that length."""
+    """Milliseconds of a claim, of the queue's order and of what a page asks once a second, in so long a queue."""
     with tempfile.TemporaryDirectory() as folder:
         home = Home.locate(folder)
         store = Store(home.store)
