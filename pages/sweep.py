@@ -59,9 +59,9 @@ def _builder(home: Home) -> None:
             st.info(say("sweep_form.beyond_note", problem=sweep_state.beyond()))
         else:
             sweep_form.editor(draft, sweep_edit.problems(draft))
-    with right:
+    with right, st.container(key="sweep_side"):
         sweep_plan.panel(home, draft, sweep_state.raw())
-    sweep_list.panel(home)
+        sweep_list.panel(home)
 
 
 def _ready(task: str) -> None:

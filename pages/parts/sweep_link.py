@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import zlib
 from collections.abc import Mapping
@@ -35,7 +34,7 @@ def unpack(packed: str) -> Any:
         if reader.unconsumed_tail or not reader.eof:
             raise refused
         return parse(text.decode())
-    except (binascii.Error, zlib.error, UnicodeError):
+    except (ValueError, zlib.error):
         raise refused from None
 
 

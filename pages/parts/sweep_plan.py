@@ -103,12 +103,13 @@ def _facts(plan: Plan) -> None:
     known = say("sweep_plan.fact_known", count=count(plan["known"]))
     of_all = say("sweep_plan.fact_of", count=count(plan["combinations"]))
     trained = say("sweep_plan.fact_trained", count=count(plan["trained"]))
+    spread = say("sweep_plan.fact_range", low=format_seconds(plan["low"]), high=format_seconds(plan["high"]))
     cells = [
         (say("sweep_plan.fact_trials"), count(plan["trials"]), known if plan["known"] else of_all),
         (say("sweep_plan.fact_trainings"), count(plan["trainings"]),
          trained if plan["trained"] else say("sweep_plan.fact_shared")),
         (say("sweep_plan.fact_time"), format_seconds(plan["seconds"]),
-         say("sweep_plan.fact_range", low=format_seconds(plan["low"]), high=format_seconds(plan["high"]))),
+         spread if plan["seconds"] >= 1 else say("sweep_plan.fact_nothing")),
     ]  # fmt: skip
     if plan["grid_points"]:
         cells.append((say("sweep_plan.fact_points"), count(plan["grid_points"]), say("sweep_plan.fact_points_note")))
@@ -146,7 +147,7 @@ def _start(home: Home, spec: Mapping[str, Any], plan: Plan | None, faults: Seque
     label = say("sweep_plan.start_blank")
     if plan is not None:
         every = plan["known"] == plan["trials"] and plan["seconds"] < 1
-        word = "start_known" if every else "start_one" if plan["trials"] == 1 else "start"
+        word = ("known" if every else "start") + ("_one" if plan["trials"] == 1 else "")
         label = say(f"sweep_plan.{word}", count=count(plan["trials"]))
     st.button(label, key="sweep_start", type="primary", width="stretch", help=say("sweep_plan.start_help"),
               disabled=plan is None, on_click=_begin, args=(home, dict(spec)))  # fmt: skip
