@@ -69,6 +69,6 @@ def _body(home: Home, view: Row, asked: Asked, look: str) -> None:
     elif asked.view == "mistakes":
         trial_mistakes.panel(home, view, asked, look)
     elif asked.view == "try":
-        trial_try.panel(home, run, asked)
+        trial_try.panel(home, run, asked, inside is not None)
     else:
         trial_record.panel(home, view)

@@ -60,7 +60,29 @@ class TestWaterfall:
     def test_what_is_said(self) -> None:
         assert [s.said for s in self.pane("quality").steps] == ["", "−0.3 points", "−0.8 points", "+0.7 points"]
         assert [s.said for s in self.pane("packed_bytes").steps] == ["", "1.7× smaller", "2.6× smaller", "same size"]
-        assert [s.said for s in self.pane("latency_ms").steps] == ["", "about as fast", "1.3× slower", "about as fast"]
+        assert [s.said for s in self.pane("latency_ms").steps] == ["", "about as fast", "1.3× slower", "simulated"]
+
+    @pytest.mark.parametrize(
+        ("after", "ends", "said"),
+        [
+            (1.04, (1.03, 1.05), "1.04× slower"),
+            (1.04, (0.99, 1.09), "about as fast"),
+            (1.01, (1.005, 1.015), "about as fast"),
+            (0.50, (0.49, 0.51), "2× faster"),
+        ],
+    )
+    def test_a_time_differs_when_the_intervals_say_so(self, after: float, ends: tuple[float, float], said: str) -> None:
+        one = phase("a", 0.9, 1, 1.0, latency_low_ms=0.995, latency_high_ms=1.002)
+        other = phase("b", 0.9, 1, after, latency_low_ms=ends[0], latency_high_ms=ends[1])
+        steps = self.pane("latency_ms", (one, other)).steps
+        assert steps[1].said == said
+        assert self.pane("quality", (one, other)).steps[1].said == "no change"
+
+    def test_without_intervals_small_differences_of_time_mean_nothing(self) -> None:
+        ends = {"latency_low_ms": None, "latency_high_ms": None}
+        for after, change in ((1.04, "level"), (1.06, "worse")):
+            rows = (phase("a", 0.9, 1, 1.0, **ends), phase("b", 0.9, 1, after, **ends))
+            assert self.pane("latency_ms", rows).steps[1].change == change
 
     def test_where_less_is_better_a_fall_of_quality_is_one(self) -> None:
         falls = self.pane("quality", (phase("a", 0.5, 1, 1.0), phase("b", 0.4, 1, 1.0)), direction="minimize")
@@ -208,7 +230,7 @@ class TestFilters:
         drawn = histograms.filters_figure(histograms.filters_info({"layer": "c", "after": [[[1.0]]] * 40}))
         valid(drawn)
         (heat,) = drawn["data"]
-        assert len(heat["z"]) == 5  # 16 + 16 + 8 filters of one weight, a gap between the lines
+        assert len(heat["z"]) == 9  # five lines of 8 filters of one weight, a gap between them
         assert sum(v is not None for line in heat["z"] for v in line) == 40
 
 

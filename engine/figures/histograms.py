@@ -10,7 +10,7 @@ from engine.figures.labels import Labels, labels_of
 from engine.figures.theme import Theme, axis, layout, theme_of
 
 FLOOR = 0.7  # below one weight, so that a bin with a single one can be seen on a logarithmic axis
-GAP, ACROSS = 1, 16
+GAP, ACROSS = 1, 8
 Kernel = Sequence[Sequence[float]]
 
 
@@ -115,11 +115,11 @@ def filters_figure(info: Filters, theme: Theme | str = "light", *, labels: Label
         top, bottom = 1 - i / len(grids), 1 - (i + 1) / len(grids)
         data.append(_heat(grid, info, colours, words, end, shown_bar=i == 0))
         axes |= {f"xaxis{end}": _bare("y", end), f"yaxis{end}": _bare("x", end) | {
-            "domain": [bottom + 0.02, top - 0.1], "autorange": "reversed", "scaleanchor": f"x{end}"}}  # fmt: skip
+            "domain": [bottom + 0.02, top - 0.14], "autorange": "reversed", "scaleanchor": f"x{end}"}}  # fmt: skip
         notes.append({"xref": "paper", "yref": "paper", "x": 0, "y": top, "xanchor": "left", "yanchor": "top",
                       "text": words[f"filters_{name}"], "showarrow": False, "font": {"size": 12,
                       "color": colours.text}})  # fmt: skip
-    height = 60 + len(shown) * max(60, 26 + cells * 12)
+    height = 60 + len(shown) * max(60, 30 + cells * 13)
     margin = {"l": 4, "r": 8, "t": 6, "b": 6}
     return {"data": data, "layout": layout(colours, height, annotations=notes, dragmode=False, margin=margin, **axes)}
 

@@ -80,6 +80,8 @@ ENGLISH: Labels = {
     "step_better_latency_ms": "{ratio}× faster",
     "step_worse_latency_ms": "{ratio}× slower",
     "step_level_latency_ms": "about as fast",
+    "step_level_quality": "no change",
+    "step_simulated_short": "simulated",
     "step_after": "after: {name}",
     "step_interval": "95 % interval {low} to {high}",
     "step_simulated": "simulated: nothing here computes in this number format",

@@ -39,7 +39,7 @@ def rows_layout(
             theme, title, domain=[i * wide, i * wide + wide - GAP], anchor="y", fixedrange=True, **column
         )
     up = axis(theme, "", tickmode="array", tickvals=list(range(len(names))), ticktext=[wrapped(n) for n in names],
-              range=[len(names) - 0.5, -0.5], showgrid=False, ticks="", showline=False, fixedrange=True)  # fmt: skip
+              range=[len(names) - 0.5, -0.5], showgrid=False, ticks="", showline=False, fixedrange=True, ticklabelstandoff=8)  # fmt: skip
     up["tickfont"] = {"color": theme.text, "size": 12}
     return layout(theme, MARGINS + row_pixels * max(len(names), 1), yaxis=up, dragmode=False, **axes, **more)
 

@@ -15,7 +15,8 @@ from engine.units import format_bytes, format_ms
 Row = Mapping[str, Any]
 Change = Literal["first", "better", "worse", "level"]
 MEASURES = ("quality", "packed_bytes", "latency_ms")
-SAME_SHARE = {"quality": 0.0005, "packed_bytes": 1.005, "latency_ms": 1.05}  # timing stops at 5 % half-width
+SAME = {"quality": 0.0005, "packed_bytes": 1.005, "latency_ms": 1.02}
+UNSURE_RATIO = 1.05  # of times without an interval: timing stops when it is known to 5 %
 ROW_PIXELS, QUALITY_MARGIN = 52, 0.12
 
 
@@ -93,41 +94,58 @@ def alt_text(info: Waterfall, labels: Labels | None = None) -> str:
 
 def _pane(phases: Sequence[Row], measure: str, direction: str, words: Labels) -> Pane:
     steps: list[Step | None] = []
-    last: float | None = None
+    last: Step | None = None
     for phase in phases:
-        value = _number(phase.get(measure))
-        steps.append(None if value is None else _step(phase, measure, value, last, direction, words))
-        last = last if value is None else value
+        step = _step(phase, measure, last, direction, words)
+        steps.append(step)
+        last = step or last
     low, high = _span(measure, [s for s in steps if s])
     return Pane(measure, tuple(steps), low, high)
 
 
-def _step(phase: Row, measure: str, value: float, last: float | None, direction: str, words: Labels) -> Step:
+def _step(phase: Row, measure: str, last: Step | None, direction: str, words: Labels) -> Step | None:
+    value = _number(phase.get(measure))
+    if value is None:
+        return None
     name, unit = (measure[:-3], "_ms") if measure == "latency_ms" else (measure, "")
     low, high = (_number(phase.get(f"{name}_{end}{unit}")) for end in ("low", "high"))
-    change: Change = "first" if last is None else _change(measure, last, value, direction)
-    said = "" if last is None else _said(measure, last, value, change, words)
-    return Step(value, low, high, last, change, said, measure == "latency_ms" and bool(phase.get("simulated")))
+    simulated = measure == "latency_ms" and bool(phase.get("simulated"))
+    step = Step(value, low, high, None, "first", words["step_simulated_short"] if simulated else "", simulated)
+    if last is None:
+        return step
+    change = _change(measure, last, step, direction)
+    said = step.said or _said(measure, last.value, value, change, words)
+    return step._replace(start=last.value, change=change, said=said)
 
 
-def _change(measure: str, before: float, after: float, direction: str) -> Change:
+def _change(measure: str, before: Step, after: Step, direction: str) -> Change:
     if measure == "quality":
-        gained = after - before if direction == "maximize" else before - after
-        return "level" if abs(gained) < SAME_SHARE[measure] else "better" if gained > 0 else "worse"
-    if before <= 0 or after <= 0:
+        gained = after.value - before.value if direction == "maximize" else before.value - after.value
+        return "level" if abs(gained) < SAME[measure] else "better" if gained > 0 else "worse"
+    if before.value <= 0 or after.value <= 0:
         return "level"
-    ratio = before / after
-    return "level" if max(ratio, 1 / ratio) < SAME_SHARE[measure] else "better" if ratio > 1 else "worse"
+    ratio = before.value / after.value
+    if max(ratio, 1 / ratio) < SAME[measure] or (measure == "latency_ms" and not _apart(before, after)):
+        return "level"
+    return "better" if ratio > 1 else "worse"
+
+
+def _apart(one: Step, other: Step) -> bool:
+    """Whether two times differ for sure: their intervals do not touch (stricter than a paired comparison)."""
+    if None in (one.low, one.high, other.low, other.high):
+        return max(one.value, other.value) > UNSURE_RATIO * min(one.value, other.value)
+    return bool(one.low > other.high or other.low > one.high)  # type: ignore[operator]
 
 
 def _said(measure: str, before: float, after: float, change: Change, words: Labels) -> str:
+    if change == "level":
+        return words[f"step_level_{measure}"]
     if measure == "quality":
         sign = "+" if after >= before else "−"
         return words["step_points"].format(points=f"{sign}{100 * abs(after - before):.1f}")
-    if change == "level":
-        return words[f"step_level_{measure}"]
     ratio = max(before / after, after / before)
-    return words[f"step_{change}_{measure}"].format(ratio=f"{ratio:.2g}" if ratio < 100 else f"{ratio:.0f}")
+    shown = f"{ratio:.2f}" if ratio < 1.1 else f"{ratio:.2g}" if ratio < 100 else f"{ratio:.0f}"
+    return words[f"step_{change}_{measure}"].format(ratio=shown)
 
 
 def _span(measure: str, steps: Sequence[Step]) -> tuple[float, float]:

@@ -31,7 +31,7 @@ def steps(stamp: str, _phases: Any, metric: str, direction: str, look: str) -> D
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def training(stamp: str, _curve: Any, metric: str, look: str, height: int = 300) -> Drawn:
+def training(stamp: str, _curve: Any, metric: str, look: str, height: int = 270) -> Drawn:
     """Quality and loss of each epoch."""
     info = curves.curves_info(_curve, metric)
     return _framed(curves.curves_figure(info, look, height=height)), curves.alt_text(info)

@@ -39,7 +39,7 @@ def _ways(run: Row, row: Row) -> None:
             if other and other.get("key") and other["key"] != run["key"]:
                 at = {"key": other["key"][: links.SHOWN_KEY]}
                 links.link("trial", at, say(f"trial_head.{name}"), say(f"trial_head.{name}_help"))
-        st.caption(say("trial_head.key", key=run["key"][: links.SHOWN_KEY]))
+        st.caption(say("trial_head.key", short=run["key"][: links.SHOWN_KEY]))
 
 
 def _explore(run: Row) -> dict[str, str]:

@@ -102,8 +102,8 @@ def _images(home: Home, view: Row, asked: Asked, names: Sequence[str]) -> None:
     title.html(charts.title(say("trial_mistakes.images"), told))
     for column, name in ((one, "label"), (other, "answer")):
         column.selectbox(
-            say(f"trial_mistakes.pick_{name}"), [None, *range(count)], key=trial_state.widget(name),
-            format_func=lambda n: say("trial_mistakes.any") if n is None else names[n],
+            say(f"trial_mistakes.pick_{name}"), [trial_state.ANY, *range(count)], key=trial_state.widget(name),
+            format_func=lambda n: say("trial_mistakes.any") if n == trial_state.ANY else names[n],
             help=say(f"trial_mistakes.pick_{name}_help"), on_change=trial_state.changed, args=(name,),
         )  # fmt: skip
     rows = found["rows"]

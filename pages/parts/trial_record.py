@@ -31,7 +31,7 @@ def panel(home: Home, view: Row) -> None:
     left, right = st.columns(2, gap="small")
     with left, st.container(border=True, height="stretch", key="trial_recipe"):
         st.html(charts.title(say("trial_record.recipe"), say("trial_record.recipe_sub")))
-        st.code(json.dumps(run["recipe"], indent=1), language=JSON, height=430)
+        st.code(json.dumps(run["recipe"], indent=1), language=JSON, height=560)
         _download_text(run["recipe"], "recipe", run["key"])
     with right:
         with st.container(border=True, key="trial_files"):
@@ -50,7 +50,7 @@ def _files(home: Home, run: Row) -> None:
         _download_text(run, "result", run["key"])
     if missing(run):
         st.caption(say("trial_record.no_files"))
-    st.code(say("trial_record.command", key=run["key"][: links.SHOWN_KEY], name=_name(run)), language=SHELL)
+    st.code(say("trial_record.command", short=run["key"][: links.SHOWN_KEY], name=_name(run)), language=SHELL)
 
 
 def _download_text(content: Row, name: str, key: str) -> None:

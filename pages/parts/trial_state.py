@@ -17,6 +17,7 @@ SHOWN = ("answers", "change")
 NAMES = ("key", "view", "layer", "shown", "label", "answer", "start", "image")
 KEPT, LAG_SECONDS = "_trial_address", 2.0
 MOST = 99_999
+ANY = ""  # what a choice of a class holds while none is chosen
 _KEY = re.compile(r"[0-9a-z]{1,64}")
 
 
@@ -65,7 +66,8 @@ def sync() -> Asked:
         _put(address)
     asked = read(address)
     for name in ("view", "layer", "shown", "label", "answer", "image"):
-        st.session_state[widget(name)] = getattr(asked, name)
+        value = getattr(asked, name)
+        st.session_state[widget(name)] = ANY if value is None else value
     return asked
 
 
@@ -90,7 +92,7 @@ def choose(values: Mapping[str, Any]) -> None:
 def changed(name: str) -> None:
     """A callback: the widget of ``name`` was changed."""
     value = st.session_state.get(widget(name))
-    choose({name: value if value is not None or name in ("label", "answer") else getattr(Asked(), name)})
+    choose({name: getattr(Asked(), name) if value is None else value})
 
 
 def _address() -> dict[str, str]:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import streamlit as st
 
-from engine import api_trial
+from engine import api_images, api_trial
 from engine.errors import StillhouseError
 from engine.home import Home
 from engine.units import format_bytes, format_ms
@@ -25,15 +25,15 @@ KINDS = ["png", "jpg", "jpeg"]
 MOST_MEGABYTES = 5
 
 
-def panel(home: Home, run: Row, asked: Asked) -> None:
-    """The image on the left, the answers beside it."""
+def panel(home: Home, run: Row, asked: Asked, complete: bool) -> None:
+    """The image on the left, the answers beside it. ``complete``: the point is inspected, so all files are made."""
     left, right = st.columns([1, 3.2], gap="small")
-    with left, st.container(border=True, height="stretch", key="trial_image"):
+    with left, st.container(border=True, height="stretch", key="trial_picture"):
         pixels, label = _chosen(run["recipe"]["task"], asked)
     with right, st.container(border=True, height="stretch", key="trial_answers"):
         st.html(charts.title(say("trial_try.title"), say("trial_try.sub")))
         if pixels is not None:
-            _answers(home, run, pixels, label)
+            _answers(home, run, pixels, label, complete)
 
 
 def _chosen(task: str, asked: Asked) -> tuple[Pixels | None, int | None]:
@@ -43,7 +43,7 @@ def _chosen(task: str, asked: Asked) -> tuple[Pixels | None, int | None]:
                             max_upload_size=MOST_MEGABYTES)  # fmt: skip
     if sent is not None:
         return _uploaded(sent.getvalue()), None
-    labels = api_trial.labels(task)
+    labels = api_images.validation(task).labels
     place, count = asked.image, len(labels)
     if place >= count:
         st.warning(say("trial_try.no_image", value=place, most=count - 1))
@@ -62,31 +62,38 @@ def _chosen(task: str, asked: Asked) -> tuple[Pixels | None, int | None]:
 
 def _uploaded(content: bytes) -> Pixels | None:
     try:
-        pixels: Pixels = api_trial.read_image(content)
+        made = api_trial.prepare_image(content)
     except StillhouseError as problem:
         st.error(str(problem))
         return None
-    st.html(trial_html.image(pixels, say("trial_try.own_alt")))
-    st.caption(say("trial_try.own"))
-    return pixels
+    st.html(trial_html.image(made.pixels, say("trial_try.own_alt")))
+    done = say("trial_try.join").join(say(f"trial_try.done.{step}") for step in made.done)
+    st.caption(say("trial_try.own", done=done) if done else say("trial_try.own_plain"))
+    return made.pixels
 
 
 def _another(count: int) -> None:
     trial_state.choose({"image": random.randrange(count)})
 
 
-def _answers(home: Home, run: Row, pixels: Pixels, label: int | None) -> None:
+def _answers(home: Home, run: Row, pixels: Pixels, label: int | None, complete: bool) -> None:
     with st.spinner(say("trial_try.asking")):
-        found = answers(str(home.root), run["key"], pixels.tobytes(), pixels.shape, home)
+        found = answers(str(home.root), run["key"], pixels.tobytes(), pixels.shape, complete, home)
     models = found["models"]
+    if not models:
+        st.info(say("trial_try.nobody"))
+        return
     for column, model in zip(st.columns(len(models), gap="medium"), models, strict=True):
         with column:
             st.html(_model(model, found["classes"], label))
+    if found["missing"]:
+        roles = say("trial_try.join").join(say(f"trial_try.role.{name}") for name in found["missing"])
+        st.caption(say("trial_try.missing", roles=roles))
     st.caption(say("trial_try.times"))
 
 
 @st.cache_data(max_entries=256, show_spinner=False, ttl=600)
-def answers(root: str, key: str, content: bytes, shape: tuple[int, ...], _home: Home) -> dict[str, Any]:
+def answers(root: str, key: str, content: bytes, shape: tuple[int, ...], complete: bool, _home: Home) -> dict[str, Any]:
     """What the networks answer to one image; kept, so that a rerun does not time them again."""
     return dict(api_trial.answers(_home, key, np.frombuffer(content, np.uint8).reshape(shape)))
 

@@ -57,14 +57,14 @@ def describe(now: Status) -> str:
     """An inspection's progress in half a line."""
     doing = now.get("progress") or {}
     if now["state"] == "queued":
-        place = now.get("place")
+        place = doing.get("place")
         return say("progress.queued", place=place) if place else say("progress.queued_next")
     word = str(doing.get("doing") or "starting").replace(" ", "_")
     if word == "training":
         return say("progress.training", epoch=doing.get("epoch") or 1, epochs=doing.get("epochs") or 1)
     told = find(f"trial_wait.doing.{word}") or find(f"progress.doing.{word}") or word.replace("_", " ")
-    if now.get("seconds_left"):
-        told += say("trial_wait.left", seconds=format_seconds(max(1, round(now["seconds_left"]))))
+    if doing.get("seconds_left"):
+        told += say("trial_wait.left", seconds=format_seconds(max(1, round(doing["seconds_left"]))))
     return told
 
 
