@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -147,6 +148,14 @@ def test_the_examples_can_run(path: Path, home: Home, capsys: pytest.CaptureFixt
     told = json.loads(capsys.readouterr().out)
     assert told["left_out"] == 0
     assert told["trials"] >= 4
+
+
+def test_the_file_in_the_documentation_can_run(home: Home) -> None:
+    text = (ROOT / "docs" / "sweeps.md").read_text(encoding="utf-8")
+    files = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL)]
+    assert [api_sweeps.plan(home, file)["trials"] for file in files] == [16]
+    named = re.findall(r"^\| (\w+) \| [A-Z].*\? \|$", text, re.MULTILINE)
+    assert named == [r["name"] for r in api_sweeps.ready("fashion_mnist")]
 
 
 def test_progress_in_one_line() -> None:
