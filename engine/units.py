@@ -80,10 +80,10 @@ def format_share(value: float) -> str:
 
 
 def format_seconds(value: float) -> str:
-    """A duration as a person says it: ``"8 s"``, ``"2 min 5 s"``, ``"1 h 4 min"``."""
+    """A duration as a person says it: ``"8 s"``, ``"2.5 s"``, ``"2 min 5 s"``; whole numbers stay whole."""
     whole = max(0, round(value))
     if whole < 60:
-        return f"{value:.1f} s" if 0 < value < 9.95 else f"{whole} s"
+        return f"{value:.1f} s" if isinstance(value, float) and 0 < value < 9.95 else f"{whole} s"
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"

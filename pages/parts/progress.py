@@ -57,6 +57,9 @@ def _panel(home: Home, keys: Mapping[str, str], theme: str) -> None:
     if _signature(home, shown, keys) != st.session_state.get(SEEN):
         st.rerun()
     with st.container(border=True, key="progress"):
+        if not any(s["role"] in curves.DASHES and s["state"] == "running" for s in shown):
+            _runs(home, shown, keys)
+            return
         left, right = st.columns([1.2, 1], gap="medium", vertical_alignment="center")
         with left:
             _runs(home, shown, keys)
@@ -85,11 +88,12 @@ def _lead(home: Home, status: Status, keys: Mapping[str, str]) -> None:
     share = min(1.0, max(0.0, float((status.get("progress") or {}).get("fraction") or 0.0)))
     wanting, me = api_people.wanted_by(home, status["key"]), who.who()
     bar.progress(share, text=" · ".join([describe(status), *_wait(home, status, me), *_shared(wanting, me)]))
-    if me in wanting:
-        button.button(say("progress.cancel"), key=f"cancel_{status['key']}", on_click=_cancel, width="stretch",
+    with button.container(horizontal=True, gap="small"):
+        if me in wanting:
+            st.button(say("progress.cancel"), key=f"cancel_{status['key']}", on_click=_cancel, width="stretch",
                       args=(home, keys["trial"], status["key"]), help=say("progress.cancel_help"))  # fmt: skip
-    if who.is_host() and set(wanting) - {me}:
-        button.button(say("progress.stop"), key=f"stop_{status['key']}", on_click=_stop, width="stretch",
+        if who.is_host() and set(wanting) - {me}:
+            st.button(say("progress.stop"), key=f"stop_{status['key']}", on_click=_stop, width="stretch",
                       args=(home, status["key"]), help=say("progress.stop_help"))  # fmt: skip
 
 
