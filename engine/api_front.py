@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engine import api, api_points, catalogue, metrics
+from engine import api, api_points, catalogue, figures, metrics
 from engine.api_points import View
 from engine.errors import StillhouseError
 from engine.home import Home
@@ -60,6 +60,20 @@ def better(home: Home, task: str, a: str, b: str) -> tuple[float, int]:
     where predictions are missing.
     """
     return _better(home, task, a, b)
+
+
+def fits(view: View, limits: Mapping[str, float], at_least: float | None = None) -> Right:
+    """[M] which points of a view keep to every limit, previews never; ``limits`` as in :func:`recommend`."""
+    direction = str(catalogue.current().row("tasks", view.table.task, "task")["direction"])
+    columns = {name: view.numbers(name) for name in {"quality", *limits}}
+    mask = np.zeros(len(view.index), bool)
+    mask[pareto.ranking(columns, limits, at_least, direction=direction)] = True
+    return mask
+
+
+def box(view: View, cost: str, quality: str, direction: str) -> tuple[float, float, float, float]:
+    """The corners of what a front can dominate among a view's points (see :func:`engine.figures.box_of`)."""
+    return figures.box_of(view.numbers(cost), view.numbers(quality), direction)
 
 
 def importances(home: Home, task: str, target: str | Sequence[str], rows: Sequence[Row] | View,
@@ -161,4 +175,4 @@ def _nearest(columns: Mapping[str, api_points.Numbers], limits: Mapping[str, flo
     return {**{name: least(name) for name in limits}, "quality": least("quality", direction == "maximize")}
 
 
-__all__ = ["MOST_ROWS", "better", "importances", "machines", "recommend"]
+__all__ = ["MOST_ROWS", "better", "box", "fits", "importances", "machines", "recommend"]

@@ -156,6 +156,11 @@ def machine_of(row: Row) -> str:
     return str(row.get("machine_id") or row.get("machine") or "")
 
 
+def busy(home: Home) -> bool:
+    """Whether anything is queued or running, so that a new point may come."""
+    return store_read.busy(api_home.store_of(home))
+
+
 def _column(rows: Sequence[Row], name: str) -> Numbers:
     return np.array([row.get(name) for row in rows], dtype=np.float64)
 

@@ -71,6 +71,7 @@ def _group(info: FrontInfo, group: Group, quick: str, theme: Theme, words: Label
     strong = group.style in REFERENCES
     colour = colour_of(group.style, theme)
     name = group.name if series else words[group.style]
+    group = group._replace(rest=_sorted(info, group.rest), front=_sorted(info, group.front))
     rest = _markers(info, group.rest, "scatter" if strong else quick, name, group.style, colour, theme)
     loud = _markers(info, group.front, "scatter", name, group.style, colour, theme)
     rest["marker"] |= {
@@ -85,6 +86,11 @@ def _group(info: FrontInfo, group: Group, quick: str, theme: Theme, words: Label
     if 0 < len(group.front) <= INTERVALS_UP_TO and info.spread is not None:
         loud |= _intervals(info, group.front, theme.muted)
     return [rest, loud]
+
+
+def _sorted(info: FrontInfo, index: Indexes) -> Indexes:
+    """Points within the limits first: the legend's symbol looks like the first point."""
+    return index if info.inside is None else index[np.argsort(~info.inside[index], kind="stable")]
 
 
 def _markers(info: FrontInfo, index: Indexes, kind: str, name: str, style: str, colour: str, theme: Theme) -> Figure:
@@ -160,12 +166,12 @@ def _layout(info: FrontInfo, theme: Theme, words: Labels, height: int, paper: st
     name = "axis_quality" if info.direction == "maximize" else "axis_quality_low"
     y_axis = axis(theme, words[name].format(metric=metric[:1].upper() + metric[1:]), range=list(info.y_range),
                   tickformat=_format(info))  # fmt: skip
-    legend = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"size": 12}, "bgcolor": CLEAR,
+    legend = {"orientation": "h", "x": 0, "y": -0.2, "yanchor": "top", "font": {"size": 12}, "bgcolor": CLEAR,
               "itemclick": "toggle", "itemdoubleclick": "toggleothers"}  # fmt: skip
     return layout(
         theme, height, xaxis=x_axis, yaxis=y_axis, showlegend=True, legend=legend, hovermode="closest",
         clickmode="event+select", dragmode="zoom", hoverdistance=12, annotations=_notes(info, theme, words),
-        shapes=_limits(info, theme), margin={"l": 60, "r": 16, "t": 44, "b": 48}, paper_bgcolor=paper,
+        shapes=_limits(info, theme), margin={"l": 60, "r": 16, "t": 30, "b": 100}, paper_bgcolor=paper,
         uirevision=f"{info.cost} {info.quality}",
     )  # fmt: skip
 

@@ -18,7 +18,7 @@ from engine.units import decade_ticks, format_share
 
 Row = Mapping[str, Any]
 KNOBS = ("student", "loss", "temperature", "weight", "labels", "epochs", "pruning", "schedule", "sparsity", "bits")
-MOST_LINES, MOST_TICKS = 2000, 9
+MOST_LINES, MOST_TICKS, MOST_WORDS = 2000, 9, 18
 
 
 class Across(NamedTuple):
@@ -51,7 +51,8 @@ def parallel_info(
     ``columns`` hold costs and qualities [N] as in front_info.
     """
     words, timed = labels_of(labels), axis_of(cost)
-    usable = np.flatnonzero(np.isfinite(columns[cost]) & (columns[cost] > 0) & np.isfinite(columns[quality]))
+    taught = np.array([row.get("role") != "teacher" for row in rows], dtype=bool)  # a teacher has no settings
+    usable = np.flatnonzero(taught & np.isfinite(columns[cost]) & (columns[cost] > 0) & np.isfinite(columns[quality]))
     good = columns[quality][usable] * (1.0 if direction == "maximize" else -1.0)
     order = usable[np.argsort(-good, kind="stable")][:MOST_LINES]
     chosen = [rows[i] for i in order.tolist()]
@@ -93,7 +94,7 @@ def _knob(rows: Sequence[Row], knob: str, words: Labels) -> Across | None:
     """A setting's axis: numbers at their place, words one below the other; None where all rows agree."""
     found = [row.get(knob) for row in rows]
     different = set(found)
-    if len(different) < 2:
+    if len(different - {None} if knob != "labels" else different) < 2:
         return None
     numbers = sorted(v for v in different if isinstance(v, (int, float)))
     even = len(numbers) < len(different) or (len(numbers) > 2 and numbers[0] > 0 and numbers[-1] / numbers[0] >= 4)
@@ -101,7 +102,8 @@ def _knob(rows: Sequence[Row], knob: str, words: Labels) -> Across | None:
     order = [*order, None] if knob == "labels" else [*([None] if None in different else []), *order]
     order = [v for v in order if v in different]
     place = {v: float(i if even else v) for i, v in enumerate(order)}
-    kept = order if len(order) <= MOST_TICKS else [order[round(i)] for i in np.linspace(0, len(order) - 1, MOST_TICKS)]
+    most = MOST_TICKS if numbers else MOST_WORDS
+    kept = order if len(order) <= most else [order[round(i)] for i in np.linspace(0, len(order) - 1, most)]
     ticks = tuple(place[v] for v in kept)
     said = tuple(_word(knob, v, words) for v in kept)
     return Across(words[f"knob_{knob}"], tuple(place[v] for v in found), ticks, said, False)

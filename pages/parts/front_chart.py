@@ -1,0 +1,162 @@
+"""The chart of *Front*: drawn once a change, a click opens the point's page, pictures and a page to take away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from html import escape
+from typing import Any
+
+import plotly.graph_objects as go
+import plotly.io
+import streamlit as st
+
+from engine import figures
+from engine.figures.front_figure import colour_of, symbol_of
+from engine.figures.front_info import FrontInfo
+from engine.figures.hover import quality_words
+from engine.figures.pareto_info import cost_words
+from engine.units import format_share
+from pages.parts import charts, front_filters, links
+from pages.parts.front_data import Shown
+from pages.parts.words import count, find, load, say
+
+HEIGHT = 430
+OPENED = "_front_clicked"
+RERUN: Any = "rerun"
+PAPER = "theme.{theme}.backgroundColor"
+PICTURES = ("png", "svg")
+PICTURE_SCALE = 2
+SIGNS = {"circle": "●", "square": "■", "diamond": "◆", "triangle-up": "▲", "cross": "✚", "x": "✖"}
+
+
+def info_of(shown: Shown) -> FrontInfo:
+    """What the chart shows, remembered."""
+    return _info(shown, shown.stamp)
+
+
+def panel(shown: Shown, info: FrontInfo, theme: str) -> None:
+    """Title, chart, one line of facts, what to take away."""
+    with st.container(border=True, key="front_chart"):
+        title, picture, page = st.columns([5, 1.25, 1.25], vertical_alignment="center")
+        title.html(charts.title(_title(shown), _sub(shown)))
+        with picture:
+            kind = st.segmented_control(say("front_chart.picture"), PICTURES, key="front_picture", default=PICTURES[0],
+                                        format_func=str.upper, help=say("front_chart.picture_help"), required=True,
+                                        label_visibility="collapsed", width="stretch")  # fmt: skip
+        drawn, alt = _drawn(shown, info, shown.stamp, theme)
+        page.download_button(say("front_chart.page"), _page(drawn), file_name=f"{_file(shown)}.html", mime="text/html",
+                             help=say("front_chart.page_help"), on_click="ignore", width="stretch")  # fmt: skip
+        _clickable(drawn, alt, _config(shown, kind or PICTURES[0]))
+        _facts(shown, info, theme)
+
+
+def clicked(event: Any, name: str) -> None:
+    """Open the page of the point behind a click; a selection stays with its chart, so it opens the page once."""
+    key = figures.key_of(event)
+    if key and st.session_state.get(OPENED) != (name, key):
+        st.session_state[OPENED] = (name, key)
+        links.go("trial", {"key": key[: links.SHOWN_KEY]})
+    if not key and st.session_state.get(OPENED, ("",))[0] == name:
+        st.session_state.pop(OPENED, None)
+
+
+def _clickable(drawn: go.Figure, alt: str, config: Mapping[str, Any]) -> None:
+    event = st.plotly_chart(drawn, key="chart_front", theme=None, on_select=RERUN, selection_mode="points",
+                            config=dict(config), alt=alt)  # fmt: skip
+    clicked(event, "front")
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _info(_shown: Shown, stamp: int) -> FrontInfo:
+    answer = _shown.answer or {}
+    limits, at_least = _shown.limits
+    best, second = (str(row["key"]) if (row := answer.get(name)) else None for name in ("best", "runner_up"))
+    return figures.front_info(
+        _shown.view.rows, _shown.cost, _shown.view.columns, quality=_shown.quality, direction=_shown.direction,
+        counts=_shown.view.full, series=_shown.series, limit=limits.get(_shown.cost), at_least=at_least,
+        inside=_shown.inside, best=best, runner_up=second, box=_shown.box, metric=_shown.metric, labels=_labels(),
+    )  # fmt: skip
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _drawn(_shown: Shown, _info: FrontInfo, stamp: int, theme: str) -> tuple[go.Figure, str]:
+    paper = str(st.get_option(PAPER.format(theme=theme)) or "")
+    drawn = figures.front_figure(_info, theme, labels=_labels(), height=HEIGHT, **({"paper": paper} if paper else {}))
+    drawn["layout"]["font"] = {**drawn["layout"]["font"], "family": charts.FONT}
+    if not len(_info.xs):
+        drawn["layout"]["annotations"] = [{"text": say("front_chart.empty"), "xref": "paper", "yref": "paper", "x": 0.5,
+                                           "y": 0.5, "showarrow": False}]  # fmt: skip
+    return go.Figure(drawn), figures.alt_front(_info, _labels())
+
+
+def _title(shown: Shown) -> str:
+    quality, cost = front_filters.label("quality", shown.quality), front_filters.label("cost", shown.cost)
+    return escape(say("front_chart.title", quality=quality, cost=cost.lower()))
+
+
+def _sub(shown: Shown) -> str:
+    away = shown.view.foreign
+    said = say("front_chart.sub")
+    if away and shown.cost.startswith("latency"):
+        name = front_filters.machine_name(shown.table, shown.view.machine)
+        said += " " + say("front_chart.foreign", count=count(away), name=name)
+    return escape(said)
+
+
+def _facts(shown: Shown, info: FrontInfo, theme: str) -> None:
+    """One line a front: how many points, its knee, the share of the box that it dominates."""
+    lines = "".join(_fact(info, i, theme) for i in range(len(info.lines)))
+    st.html(f'<div class="sh-fronts">{lines}</div>')
+    low, high, worst, best = info_box(shown)
+    if len(info.xs):
+        said = say("front_chart.share_help", low=cost_words(low, shown.cost), high=cost_words(high, shown.cost),
+                   worst=quality_words(worst, info.metric), best=quality_words(best, info.metric))  # fmt: skip
+        st.caption(said)
+
+
+def info_box(shown: Shown) -> tuple[float, float, float, float]:
+    """The corners of what a front can dominate."""
+    return shown.box
+
+
+def _fact(info: FrontInfo, position: int, theme: str) -> str:
+    line = info.lines[position]
+    own = line.style == "front"
+    sign = "" if own else f'<b style="color:{colour_of(line.style, theme)}">{SIGNS[symbol_of(line.style)]}</b> '
+    total = sum(len(g.rest) + len(g.front) for g in info.groups if own or g.style == line.style)
+    said = say(
+        "front_chart.own" if own else "front_chart.line",
+        points=count(total),
+        front=count(len(line.points)),
+        share=format_share(line.share),
+    )
+    if line.knee is not None:
+        quality = quality_words(float(info.ys[line.knee]), info.metric)
+        said += say("front_chart.knee", quality=quality, cost=cost_words(float(info.xs[line.knee]), info.cost))
+    name = "" if own else f"<b>{escape(line.name)}</b>: "
+    return f"<div>{sign}{name}{escape(said)}</div>"
+
+
+def _config(shown: Shown, kind: str) -> dict[str, Any]:
+    """Plotly's own camera makes the picture, in the browser."""
+    picture = {"format": kind, "filename": _file(shown), "scale": PICTURE_SCALE if kind == "png" else 1}
+    return {"displaylogo": False, "scrollZoom": False, "doubleClick": "reset", "displayModeBar": True,
+            "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
+            "toImageButtonOptions": picture}  # fmt: skip
+
+
+def _page(drawn: go.Figure) -> Callable[[], str]:
+    """A page with the chart and all that draws it inside: written when it is asked for, works without any network."""
+
+    def write() -> str:
+        return str(plotly.io.to_html(drawn, include_plotlyjs=True, full_html=True, config={"displaylogo": False}))
+
+    return write
+
+
+def _file(shown: Shown) -> str:
+    return f"stillhouse-{shown.table.task}-{shown.quality}-{shown.cost}"
+
+
+def _labels() -> Mapping[str, str] | None:
+    return load().get("figures") if find("figures.axis_quality") else None

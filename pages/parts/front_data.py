@@ -1,0 +1,100 @@
+"""What the page *Front* draws from: the chosen points with their numbers, and the sweeps that are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import streamlit as st
+
+from engine import api_front, api_points, api_sweeps, catalogue
+from engine.api_points import Table, View
+from engine.errors import StillhouseError
+from engine.home import Home
+from pages.parts import front_state
+from pages.parts.words import say
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A view with the choices that led to it; ``series`` are the compared sweeps with their points in the view."""
+
+    values: Mapping[str, Any]
+    table: Table
+    view: View
+    series: tuple[tuple[str, Mask], ...]
+    direction: str  # of the quality that is drawn
+    metric: str
+    box: tuple[float, float, float, float]
+    answer: Mapping[str, Any] | None
+    inside: Mask | None
+    stamp: Hashable
+
+    @property
+    def cost(self) -> str:
+        """The column across."""
+        return str(self.values["cost"])
+
+    @property
+    def quality(self) -> str:
+        """The column upwards."""
+        return str(self.values["quality"])
+
+    @property
+    def limits(self) -> tuple[dict[str, float], float | None]:
+        """The most of each limited cost, and the worst quality that is good enough."""
+        return front_state.limits_of(self.values)
+
+
+def sweeps(home: Home, task: str) -> list[dict[str, Any]]:
+    """All sweeps of a task, newest first."""
+    return list(api_sweeps.sweeps(home, task))
+
+
+def shown(home: Home, values: Mapping[str, Any], table: Table) -> Shown:
+    """Everything that the page needs to draw; remembered while neither the choices nor the points change."""
+    chosen = tuple((name, tuple(v) if isinstance(v, list) else v) for name, v in values.items() if name != "view")
+    members = _members(home, values["task"], tuple(values["sweeps"]), table.version)
+    return _shown(home, dict(values), table, members, hash((table.version, chosen)))
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _shown(_home: Home, _values: Mapping[str, Any], _table: Table,
+           _members: Sequence[tuple[str, frozenset[str]]], stamp: int) -> Shown:  # fmt: skip
+    keys = frozenset().union(*(found for _, found in _members)) if _members else None
+    view = api_points.view(_table, _values["machine"], _values["origins"], keys=keys)
+    named = [str(row["key"]) for row in view.rows] if _members else []
+    series = tuple((name, np.array([key in found for key in named], dtype=bool)) for name, found in _members)
+    task = catalogue.current().row("tasks", _table.task)
+    direction = api_points.QUALITIES[_values["quality"]] or str(task["direction"])
+    everything = api_points.view(_table, _values["machine"])
+    box = api_front.box(everything, _values["cost"], _values["quality"], direction)
+    limits, at_least = front_state.limits_of(_values)
+    answer, inside = None, None
+    if limits or at_least is not None:
+        answer = api_front.recommend(_home, _table.task, limits, at_least, view)
+        inside = api_front.fits(view, limits, at_least)
+    metric = str(view.rows[0].get("metric") or "accuracy") if len(view.index) else "accuracy"
+    return Shown(_values, _table, view, series, direction, metric, box, answer, inside, stamp)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _members(_home: Home, task: str, chosen: tuple[str, ...], version: Hashable) -> list[tuple[str, frozenset[str]]]:
+    """Name and keys of each compared sweep; one that is gone is left out."""
+    found, names = [], set()
+    for sweep in chosen:
+        try:
+            status = api_sweeps.status(_home, sweep)
+            keys = frozenset(str(row["key"]) for row in api_sweeps.rows(_home, status["id"]))
+        except StillhouseError:
+            continue
+        name = status["name"] or say("front_filter.unnamed")
+        name = name if name not in names else say("front_filter.twice", name=name, id=str(status["id"])[:4])
+        names.add(name)
+        found.append((name, keys))
+    return found

@@ -1,0 +1,132 @@
+"""Below the chart of *Front*: its points as a table, settings as parallel lines, which settings matter."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from engine import api_front, figures
+from engine.api_points import View
+from engine.figures.front_info import FrontInfo
+from engine.home import Home
+from pages.parts import charts, frame, front_filters, front_state, links
+from pages.parts.front_data import Shown
+from pages.parts.words import count, say
+
+Row = Mapping[str, Any]
+MOST_HEIGHT, ROW_PIXELS = 460, 36
+POLL_SECONDS = 1.0
+KEY = "front_view"
+TARGETS = ("front", "quality", "cost")
+
+
+def panel(home: Home, shown: Shown, info: FrontInfo, theme: str) -> None:
+    """The chosen view; only that one is made."""
+    chosen = str(shown.values["view"])
+    st.session_state[KEY] = chosen
+    with st.container(border=True, key="front_views"):
+        st.segmented_control(say("front_view.label"), front_state.VIEWS, key=KEY, required=True, on_change=_keep,
+                             format_func=lambda name: say(f"front_view.{name}"), help=say("front_view.help"),
+                             label_visibility="collapsed")  # fmt: skip
+        if not len(info.xs):
+            st.caption(say("front_view.empty"))
+        elif chosen == "table":
+            _table(shown, info)
+        elif chosen == "parallel":
+            _parallel(shown, theme)
+        else:
+            _importances(home, shown, theme)
+
+
+def _keep() -> None:
+    front_state.choose(view=st.session_state[KEY])
+
+
+def _table(shown: Shown, info: FrontInfo) -> None:
+    st.caption(say("front_view.table_help"))
+    rows, names = _front_rows(shown, info)
+    columns = {"page": [links.trial(str(r["key"])) for r in rows]}
+    if len(info.lines) > 1:
+        columns["series"] = names
+    columns |= {
+        "quality": [100 * r["quality"] for r in rows], "kilobytes": [r["packed_bytes"] / 1e3 for r in rows],
+        "milliseconds": [r.get("latency_ms") for r in rows], "macs": [(r.get("macs") or 0) / 1e3 for r in rows],
+    }  # fmt: skip
+    words = ("student", "loss", "temperature", "pruning", "sparsity", "bits", "epochs", "origin", "machine")
+    columns |= {name: [r.get(name) for r in rows] for name in words}
+    height = min(MOST_HEIGHT, ROW_PIXELS * (len(rows) + 1) + 4)
+    st.dataframe(columns, key="front_table", hide_index=True, height=height, column_config=_columns(),
+                 alt=say("front_view.table_alt", count=len(rows)))  # fmt: skip
+
+
+def _front_rows(shown: Shown, info: FrontInfo) -> tuple[list[Row], list[str]]:
+    """The rows of every front by rising cost, with the names of their series."""
+    place = {str(row["key"])[: links.SHOWN_KEY]: row for row in shown.view.rows}
+    pairs = [(place[info.keys[i]], line.name) for line in info.lines for i in line.points.tolist()]
+    return [row for row, _ in pairs], [name for _, name in pairs]
+
+
+def _columns() -> dict[str, Any]:
+    number = functools.partial(st.column_config.NumberColumn)
+    kinds: dict[str, Any] = {"quality": "%.1f", "kilobytes": "%.2f", "milliseconds": "%.4f", "macs": "%.0f"}
+    found = {name: number(say(f"front_column.{name}"), format=form) for name, form in kinds.items()}
+    names = ("series", "student", "loss", "temperature", "pruning", "bits", "epochs", "origin", "machine")
+    found |= {name: say(f"front_column.{name}") for name in names}
+    found["sparsity"] = number(say("front_column.sparsity"), format="percent")
+    found["page"] = st.column_config.LinkColumn(say("front_column.page"), display_text=say("front_column.open"))
+    return found
+
+
+def _parallel(shown: Shown, theme: str) -> None:
+    drawn, alt, total, left_out = _lines(shown, shown.stamp, theme)
+    said = say("front_view.parallel_help", count=count(total))
+    st.caption(said if not left_out else f"{said} {say('front_view.parallel_rest', count=count(left_out))}")
+    st.plotly_chart(drawn, key="chart_parallel", theme=None, config=charts.CONFIG, alt=alt)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _lines(_shown: Shown, stamp: int, theme: str) -> tuple[go.Figure, str, int, int]:
+    info = figures.parallel_info(_shown.view.rows, _shown.cost, _shown.view.columns, quality=_shown.quality,
+                                 direction=_shown.direction, metric=_shown.metric)  # fmt: skip
+    drawn = figures.parallel_figure(info, theme)
+    drawn["layout"]["font"] = {**drawn["layout"]["font"], "family": charts.FONT}
+    return go.Figure(drawn), figures.alt_parallel(info), info.shown, info.left_out
+
+
+def _importances(home: Home, shown: Shown, theme: str) -> None:
+    """The child may need a few seconds: until then only this part asks again."""
+    names = {"front": say("front_view.target_front"), "quality": front_filters.label("quality", shown.quality),
+             "cost": front_filters.label("cost", shown.cost)}  # fmt: skip
+    st.segmented_control(say("front_view.target"), TARGETS, key="front_target", default=TARGETS[0], required=True,
+                         format_func=names.__getitem__, help=say("front_view.target_help"))  # fmt: skip
+    target = {"front": (shown.cost, shown.quality), "quality": (shown.quality,),
+              "cost": (shown.cost,)}[st.session_state["front_target"]]  # fmt: skip
+    ready = api_front.importances(home, shown.table.task, target, shown.view, wait=False)
+    if ready is None:
+        _waiting(home, shown.table.task, target, shown.view)
+    else:
+        _bars(ready, shown, theme)
+
+
+@st.fragment(run_every=POLL_SECONDS)
+@frame.guarded
+def _waiting(home: Home, task: str, target: tuple[str, ...], view: View) -> None:
+    st.caption(say("front_view.counting"))
+    if api_front.importances(home, task, target, view, wait=False) is not None:
+        st.rerun()
+
+
+def _bars(shares: Mapping[str, float], shown: Shown, theme: str) -> None:
+    if not shares:
+        st.caption(say("front_view.too_few"))
+        return
+    info = figures.importances_info(shares)
+    drawn = figures.importances_figure(info, theme)
+    drawn["layout"]["font"] = {**drawn["layout"]["font"], "family": charts.FONT}
+    said = say("front_view.importances_help", count=count(min(len(shown.view.index), api_front.MOST_ROWS)))
+    st.caption(said)
+    st.plotly_chart(drawn, key="chart_importances", theme=None, config=charts.CONFIG, alt=figures.alt_importances(info))
