@@ -10,12 +10,12 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
-from engine import api, figures
+from engine import api, catalogue, figures
 from engine.errors import StillhouseError
 from engine.figures.compare import LETTERS, SYMBOLS, colours_of
 from engine.home import Home
 from engine.units import format_bytes, format_ms, format_seconds, format_share
-from pages.parts import charts, links, results_compare, results_state, story
+from pages.parts import charts, links, results_compare, results_state, story, widgets
 from pages.parts.results_compare import Place
 from pages.parts.words import count, find, number, say, times
 
@@ -24,6 +24,7 @@ SIGNS = dict(zip(SYMBOLS, "●■◆▲", strict=True))
 CONFIG = {"displaylogo": False, "displayModeBar": False, "scrollZoom": False}
 HEIGHT = 250
 NOTHING = "–"
+SECONDARY = (*widgets.SECONDARY, "layers")
 
 
 def panel(home: Home, rows: Sequence[Row], theme: str) -> None:
@@ -74,7 +75,7 @@ def _paired(_home: Home, key: str, other: str, preview: bool) -> dict[str, float
 def _table(rows: Sequence[Row], runs: Sequence[Row], gaps: Sequence[Mapping[str, Any]], theme: str) -> str:
     heads = "".join(_head(place, row, theme) for place, row in enumerate(rows))
     settings = results_compare.differences([run["recipe"] for run in runs])
-    lines = [_line(_place(place), [_value(v) for v in values]) for place, values in settings]
+    lines = [_line(_place(place), [_value(v, place) for v in values]) for place, values in settings]
     same = "" if lines else _wide(say("results_beside.same"), len(rows))
     numbers = [_line(title, cells) for title, cells in _numbers(rows, runs, gaps)]
     body = _group(say("results_beside.settings"), len(rows)) + "".join(lines) + same
@@ -159,15 +160,22 @@ def _name(name: str) -> str:
     return find(f"results_setting.{name}") or name.replace("_", " ")
 
 
-def _value(value: Any) -> tuple[str, str]:
+def _value(value: Any, place: Place = ()) -> tuple[str, str]:
     if isinstance(value, Mapping):
-        words = say("story.comma").join(f"{_name(k)} {_value(v)[0]}" for k, v in value.items())
-        return say("results_beside.with"), words
+        words = say("story.comma").join(f"{_name(k)} {_value(v)[0]}" for k, v in _told(place, value).items())
+        return words or say("results_beside.with"), ""
     if value is None:
         return NOTHING, ""
     if isinstance(value, bool):
         return say("results_beside.yes" if value else "results_beside.no"), ""
     return (number(value) if isinstance(value, float) else str(value).replace("_", " ")), ""
+
+
+def _told(place: Place, knobs: Mapping[str, Any]) -> dict[str, Any]:
+    """The knobs of a part without those that nobody has touched and few ever do."""
+    kind = "losses" if place[1] == "loss" else "stages"
+    usual = {k.name: k.default for k in catalogue.current().knobs(kind, place[2]) if k.advanced or k.name in SECONDARY}
+    return {name: value for name, value in knobs.items() if name not in usual or usual[name] != value}
 
 
 def _line(title: str, cells: Sequence[tuple[str, str]]) -> str:

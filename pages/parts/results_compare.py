@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 Run: TypeAlias = Mapping[str, Any]
 Place: TypeAlias = tuple[Any, ...]
+KINDS = ("epochs", "teachers", "loss", "stages")
 WHOLE = ("task", "data", "labels", "student", "seed")
 
 
@@ -18,7 +19,7 @@ def differences(recipes: Sequence[Run]) -> list[tuple[Place, tuple[Any, ...]]]:
     0, knob). A part that a recipe lacks altogether is one line: its place ends with "" and its values are its knobs.
     """
     flat = [flatten(recipe) for recipe in recipes]
-    places = list(dict.fromkeys(place for settings in flat for place in settings))
+    places = sorted(dict.fromkeys(place for settings in flat for place in settings), key=_rank)
     lacking = {place for place in places if place[-1:] == ("",) and any(place not in settings for settings in flat)}
     found: list[tuple[Place, tuple[Any, ...]]] = []
     for place in places:
@@ -46,6 +47,11 @@ def flatten(recipe: Run) -> dict[Place, Any]:
 def differ_in_machine(rows: Sequence[Run]) -> bool:
     """Whether times were taken on several machines, so that they must not be compared."""
     return len({row.get("machine_id") or row.get("machine") for row in rows if row.get("latency_ms")}) > 1
+
+
+def _rank(place: Place) -> tuple[int, int]:
+    """The whole recipe's fields first, then phase by phase; what is equal keeps its order."""
+    return (-1, 0) if len(place) == 1 else (place[0], KINDS.index(place[1]))
 
 
 def _parts(phase: int, kind: str, parts: Any) -> dict[Place, Any]:

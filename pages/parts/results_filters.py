@@ -20,7 +20,7 @@ LONGEST = 100
 def bar(view: View, known: Index, sweeps: Mapping[str, str]) -> None:
     """Two lines of filters; an empty one lets everything through."""
     with st.container(border=True, key="results_filters"):
-        task, words, whose = st.columns(WIDTHS, gap="small", vertical_alignment="bottom")
+        task, words, whose = st.columns(WIDTHS, gap="small")
         task.selectbox(say("results_filter.task"), results_state.tasks(), key=f"{PREFIX}task",
                        help=say("results_help.task"), format_func=_task)  # fmt: skip
         words.text_input(say("results_filter.find"), key=f"{PREFIX}find", max_chars=LONGEST,

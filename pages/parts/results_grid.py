@@ -10,14 +10,15 @@ import pandas as pd
 import streamlit as st
 
 from pages.parts import details, links, results_filters, results_state
-from pages.parts.results_state import PREFIX
 from pages.parts.results_table import COLUMNS, MOST_CHOSEN, Column, Marks, Row, View, note_of, page_of, pages
 from pages.parts.words import find, say
 
 ROW_PIXELS, HEAD_PIXELS, MOST_PIXELS = 35, 38, 460
 OPENED = "results_opened"
-FORMATS = {"share": "percent", "bytes": "%.2f", "ms": "%.3f", "count": "localized", "number": "%.3g", "seconds": "%.1f"}
-SCALES = {"bytes": 1000.0}
+FORMATS = {"share": "%.1f %%", "bytes": "%.2f", "ms": "%.3f", "count": "localized", "number": "%.3g", "seconds": "%.1f"}
+SCALES = {"bytes": 1000.0, "share": 0.01}
+PLACES = {"origin": "results_origin.", "loss": "recipe.loss.", "pruning": "results_option.methods_",
+          "schedule": "recipe.schedule."}  # fmt: skip
 WIDE = ("note", "machine", "key", "student")
 
 
@@ -37,10 +38,16 @@ def table(view: View, rows: Sequence[Row], marks: Marks) -> None:
     )  # fmt: skip
     if pages(len(rows)) > 1:
         with st.container(horizontal_alignment="center"):
-            st.pagination(pages(len(rows)), key=f"{PREFIX}page")
+            # named by its page: a value of its own that the session also sets is more than a widget may have
+            pager = f"results_pager_{view.page}"
+            st.pagination(pages(len(rows)), default=view.page, key=pager, on_change=_turned, args=(pager,))
     clicked = st.session_state.get(OPENED)
     if clicked:
         links.go("trial", {"key": keys[clicked["row"]][: links.SHOWN_KEY]})
+
+
+def _turned(pager: str) -> None:
+    results_state.choose(page=st.session_state[pager])
 
 
 def _chosen(name: str, keys: Sequence[str]) -> None:
@@ -48,8 +55,10 @@ def _chosen(name: str, keys: Sequence[str]) -> None:
     selection = st.session_state[name]["selection"]
     view = st.session_state[results_state.VIEW]
     ticked = [keys[i] for i in selection["rows"] if i < len(keys)]
-    elsewhere = [key for key in view.chosen if key not in keys]
-    changes: dict[str, Any] = {"chosen": tuple([*elsewhere, *ticked][:MOST_CHOSEN])}
+    # in the order of ticking, so that A stays A in a comparison when the table is sorted anew
+    kept = [key for key in view.chosen if key in ticked or key not in keys]
+    fresh = [key for key in ticked if key not in kept]
+    changes: dict[str, Any] = {"chosen": tuple([*kept, *fresh][:MOST_CHOSEN])}
     if columns := selection.get("columns"):
         same = columns[0] == view.sort
         down = not view.down if same else COLUMNS[columns[0]].numeric
@@ -78,9 +87,7 @@ def _cell(column: Column, row: Row, marks: Marks) -> Any:
 def _words(name: str, value: Any) -> str:
     if value is None:
         return ""
-    places = {"origin": "results_origin", "loss": "recipe.loss"}
-    known = find(f"{places[name]}.{value}") if name in places else None
-    return known or str(value)
+    return find(f"{PLACES[name]}{value}") or str(value) if name in PLACES else str(value)
 
 
 def _config(view: View) -> dict[str, Any]:
@@ -93,7 +100,8 @@ def _column(column: Column, view: View) -> Any:
         title = say("results_page.sorted_down" if view.down else "results_page.sorted_up", title=title)
     help_text = say(f"results_meaning.{column.name}")
     if column.name == "key":
-        return st.column_config.ButtonColumn(title, help=help_text, pinned=True, type="tertiary", key=OPENED)
+        return st.column_config.ButtonColumn(title, help=help_text, pinned=True, type="tertiary", alignment="left",
+                                              key=OPENED)  # fmt: skip
     if column.kind in FORMATS:
         return st.column_config.NumberColumn(title, help=help_text, format=FORMATS[column.kind])
     if column.kind == "flag":

@@ -11,6 +11,7 @@ from pages.parts.results_table import COLUMNS, DEFAULT, FILTERS, MOST_CHOSEN, WH
 
 SHOWN_KEY = 12
 LONGEST = 200
+JOINT = "."  # which addresses leave as it is
 LISTS = (*FILTERS, "sweeps")
 KEY = re.compile(r"[0-9a-f]{4,32}")
 Options = Mapping[str, Sequence[Any]]
@@ -52,8 +53,8 @@ def _text(name: str, value: Any) -> str:
     if name == "beside":
         return "1"
     if name == "chosen":
-        return ",".join(key[:SHOWN_KEY] for key in value)
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        return JOINT.join(key[:SHOWN_KEY] for key in value)
+    return JOINT.join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _one(address: Mapping[str, str], name: str, allowed: Sequence[str], bad: list[str]) -> str:
@@ -65,7 +66,7 @@ def _one(address: Mapping[str, str], name: str, allowed: Sequence[str], bad: lis
 
 def _many(address: Mapping[str, str], name: str, allowed: Sequence[Any], bad: list[str]) -> tuple[Any, ...]:
     by_text = {str(option): option for option in allowed}
-    wanted = [text for text in address.get(name, "").split(",") if text]
+    wanted = [text for text in address.get(name, "").split(JOINT) if text]
     if any(text not in by_text for text in wanted):
         bad.append(name)
     return tuple(dict.fromkeys(by_text[text] for text in wanted if text in by_text))
@@ -89,7 +90,7 @@ def _page(address: Mapping[str, str], bad: list[str]) -> int:
 
 
 def _keys(address: Mapping[str, str], bad: list[str]) -> tuple[str, ...]:
-    wanted = [text for text in address.get("chosen", "").split(",") if text]
+    wanted = [text for text in address.get("chosen", "").split(JOINT) if text]
     sound = [text for text in wanted if KEY.fullmatch(text)]
     if len(sound) < len(wanted):
         bad.append("chosen")

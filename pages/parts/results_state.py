@@ -18,8 +18,9 @@ from pages.parts.results_table import FILTERS, Index, Row, View, index, pages, s
 VIEW, WRITTEN, WRITTEN_AT = "_results_view", "_results_written", "_results_written_at"
 PAST, PROBLEMS, SAID, TURN = "_results_past", "_results_problems", "_results_said", "_results_turn"
 # fields that have a widget; each lives in the session under its name with this prefix
-HELD = ("task", "find", "whose", *FILTERS, "sweeps", "columns", "sort", "down", "page")
+HELD = ("task", "find", "whose", *FILTERS, "sweeps", "columns", "sort", "down")
 NARROWING = ("task", "find", "whose", *FILTERS, "sweeps")
+FIELDS = {field.name for field in dataclasses.fields(View)}
 PREFIX = "results_"
 LAG_SECONDS, MOST_PAST = 2.0, 40
 
@@ -92,7 +93,9 @@ def _linked(address: dict[str, str]) -> bool:
     """Whether the address is a link, and not one that the browser had not yet put aside, nor the navigation's."""
     if address == st.session_state.get(WRITTEN):
         return False
-    if not address and st.session_state.get(state.LAST_PAGE) != "results":
+    # whoever comes from another page brings no address, or with the back button that page's
+    foreign = not address or not set(address) <= FIELDS
+    if foreign and st.session_state.get(state.LAST_PAGE) != "results":
         return False
     recent = time.monotonic() - st.session_state.get(WRITTEN_AT, -math.inf) < LAG_SECONDS
     return not (recent and address in st.session_state.get(PAST, ()))
@@ -109,7 +112,7 @@ def _current(before: View, options: Mapping[str, Sequence[Any]]) -> View:
     if view != before:
         st.session_state[PROBLEMS] = []
     moved = any(getattr(view, name) != getattr(before, name) for name in (*NARROWING, "sort", "down"))
-    return dataclasses.replace(view, page=1) if moved and view.page == before.page else view
+    return dataclasses.replace(view, page=1) if moved else view
 
 
 def _held(name: str, otherwise: Any) -> Any:
@@ -135,7 +138,7 @@ def _keep(view: View, address: dict[str, str], names: Sequence[str]) -> None:
     written = results_link.write(view, names)
     past = [a for a in st.session_state.get(PAST, ()) if a not in (written, address)]
     st.session_state[PAST] = [*past, address, written][-MOST_PAST:]
-    if written != st.session_state.get(WRITTEN):
+    if written != st.session_state.get(WRITTEN) or written != address:
         st.session_state[WRITTEN_AT] = time.monotonic()
     st.session_state[WRITTEN] = written
     if written != address:

@@ -20,7 +20,8 @@ WHOSE = (ALL, MINE, STARRED)
 # filters by name with the field of a row that each one reads
 FILTERS = {"origins": "origin", "students": "student", "losses": "loss", "methods": "pruning", "widths": "bits"}
 RISKY = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs text that begins like this
-SEARCHED = ("key", "student", "teacher", "loss", "pruning", "schedule", "machine", "role", "origin")
+SHORTEST_KEY = 4  # digits that can only be meant as the beginning of a key
+SEARCHED = ("student", "teacher", "loss", "pruning", "schedule", "machine", "role", "origin")
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def select(
         if wanted := set(getattr(view, name)):
             kept = [r for r in kept if r.get(source) in wanted]
     for word in view.find.lower().split():
-        kept = [r for r in kept if word in known.words[r["key"]] or word in note_of(marks, r["key"]).lower()]
+        kept = [r for r in kept if _found(word, r["key"], known, marks)]
     return list(kept)
 
 
@@ -198,6 +199,11 @@ def _array(column: Column, values: Sequence[Any]) -> pa.Array:
 
 def _safe(value: Any) -> Any:
     return "'" + value if isinstance(value, str) and value.startswith(RISKY) else value
+
+
+def _found(word: str, key: str, known: Index, marks: Marks) -> bool:
+    begun = len(word) >= SHORTEST_KEY and key.startswith(word)
+    return begun or word in known.words[key] or (key in marks and word in note_of(marks, key).lower())
 
 
 def _words(row: Row) -> str:
