@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from engine.errors import InputError, StillhouseError, unknown_name
 from engine.recipe import DATA, MAX_EPOCHS, MAX_SEED
-from engine.units import parse_bytes, parse_ms, parse_share
+from engine.units import parse_bytes, parse_count, parse_ms, parse_share
 
 KINDS = ("tasks", "models", "losses", "stages")
 COSTS = ("packed_bytes", "onnx_bytes", "latency_ms", "macs")
@@ -170,7 +170,9 @@ def _recommend(commands: Commands) -> None:
     add = parser.add_argument
     add("--max-bytes", type=lambda text: parse_bytes(text, "--max-bytes"), metavar="100kB", help="of the packed file")
     add("--max-latency", type=lambda text: parse_ms(text, "--max-latency"), metavar="1ms", help="of one example")
+    add("--max-macs", type=lambda text: parse_count(text, "--max-macs"), metavar="700k", help="of one example")
     add("--min-quality", type=lambda text: parse_share(text, "--min-quality"), metavar="0.88", help="on validation")
+    add("--any-machine", action="store_true", help="count times of all machines, not only of this one")
 
 
 def _export(commands: Commands) -> None:

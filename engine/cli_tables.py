@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from engine import api, catalogue
+from engine import api, api_front, api_points, catalogue
 from engine.cli_parser import KINDS
 from engine.cli_run import SHOWN_KEY, print_json
 from engine.errors import InputError, NotFoundError
@@ -17,7 +17,6 @@ from engine.figures.labels import labels_of
 from engine.figures.pareto_info import cost_words, pareto_info
 from engine.home import Home
 from engine.knobs import Knob
-from engine.search import pareto
 from engine.units import format_share
 
 COLUMNS = (
@@ -63,24 +62,46 @@ def front(options: argparse.Namespace, home: Home) -> int:
 
 
 def recommend(options: argparse.Namespace, home: Home) -> int:
-    """The best point within the budgets; 1 when none fits."""
-    limits = {"packed_bytes": options.max_bytes, "latency_ms": options.max_latency}
+    """The best point within the budgets, the runner-up and how sure that is; 1 when none fits."""
+    limits = {"packed_bytes": options.max_bytes, "latency_ms": options.max_latency, "macs": options.max_macs}
     limits = {name: most for name, most in limits.items() if most is not None}
     if not limits and options.min_quality is None:
-        raise InputError("recommend", None, "at least one of --max-bytes, --max-latency and --min-quality")
-    rows = [row for row in _rows(home, options.task) if not row.get("preview")]
-    found = pareto.best_under(rows, limits, options.min_quality, direction=_direction(options.task))
-    row = None if found is None else rows[found]
+        given = "at least one of --max-bytes, --max-latency, --max-macs and --min-quality"
+        raise InputError("recommend", None, given)
+    points = api_points.table_of(_rows(home, options.task), options.task)
+    view = api_points.view(points, api_points.ANY if options.any_machine else "")
+    found = api_front.recommend(home, options.task, limits, options.min_quality, view)
     if options.json:
-        budget = {"max_bytes": options.max_bytes, "max_latency_ms": options.max_latency,
+        budget = {"max_bytes": options.max_bytes, "max_latency_ms": options.max_latency, "max_macs": options.max_macs,
                   "min_quality": options.min_quality}  # fmt: skip
-        print_json({"task": options.task, "budget": budget, "recommendation": row})
-    if row is None:
-        raise NotFoundError(f"none of the {len(rows)} measured points fits; {_nearest(rows, limits, options)}")
+        rest = {name: value for name, value in found.items() if name != "best"}
+        print_json({"task": options.task, "budget": budget, "recommendation": found["best"], **rest})
+    if found["best"] is None:
+        raise NotFoundError(f"none of the {found['of']} measured points fits; {_nearest(found, limits, options)}")
     if not options.json:
-        sys.stdout.write(plain_text(row, labels_of(None), str(row.get("metric") or "accuracy")) + "\n")
-        sys.stdout.write(f"{row['key']}\n")
+        sys.stdout.write("".join(f"{line}\n" for line in _advice(found, bool(limits))))
     return 0
+
+
+def _advice(found: Mapping[str, Any], doubted: bool) -> list[str]:
+    """The best point, its key, and what speaks for it; without a budget the smallest was asked for: no doubt there."""
+    best, second = found["best"], found["runner_up"]
+    lines = [_plain(best), str(best["key"]), f"the best of {found['fits']} points that fit, of {found['of']} measured"]
+    if found["meets"] is not None:
+        lines.append(f"reaches --min-quality on other images with probability {found['meets']:.2f}")
+    if second is None:
+        return [*lines, "nothing else fits"]
+    lines.append(f"runner-up: {_plain(second)}; {second['key'][:SHOWN_KEY]}")
+    if doubted and found["probability"] is None:
+        lines.append("how sure that is cannot be told: predictions are kept for runs of this home only")
+    elif doubted:
+        lines.append(f"better than the runner-up with probability {found['probability']:.2f} "
+                     f"(paired, {found['images']} validation images, one training run each)")  # fmt: skip
+    return lines
+
+
+def _plain(row: Row) -> str:
+    return plain_text(row, labels_of(None), str(row.get("metric") or "accuracy"))
 
 
 def _rows(home: Home, task: str) -> list[dict[str, Any]]:
@@ -132,19 +153,16 @@ def _line(row: Row, cost: str) -> str:
     return ", ".join([text, *filter(None, [bits, *marks])])
 
 
-def _nearest(rows: Sequence[Row], limits: Mapping[str, float], options: argparse.Namespace) -> str:
+def _nearest(found: Mapping[str, Any], limits: Mapping[str, float], options: argparse.Namespace) -> str:
     """What the budget would have to be."""
     if limits and options.min_quality is not None:
         return "ask for a lower --min-quality or a larger budget"
     if not limits:
-        values = [row["quality"] for row in rows]
-        best = max(values) if _direction(options.task) == "maximize" else min(values)
-        return f"the best one reaches {best:.4g}"
-    smallest = []
-    for name in limits:
-        values = [row[name] for row in rows if row.get(name) is not None]
-        smallest.append(f"the smallest {name} is {cost_words(min(values), name)}" if values else f"none has {name}")
-    return ", ".join(smallest)
+        best = found["nearest"]["quality"]
+        return "nothing has a quality" if best is None else f"the best one reaches {best:.4g}"
+    least = [(name, found["nearest"][name]) for name in limits]
+    return ", ".join(f"none has {name} of this machine (--any-machine counts all)" if value is None else
+                     f"the smallest {name} is {cost_words(value, name)}" for name, value in least)  # fmt: skip
 
 
 def _knob_line(knob: Knob) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.search.pareto import best_under, dominates, front, knee
+from engine.search.pareto import SIZES, best_under, dominates, front, front_of, hypervolume, knee, ranking
 
 # few distinct values, so that ties and duplicates are common
 COARSE = st.sampled_from([1.0, 2.0, 3.0, 5.0, 8.0])
@@ -148,3 +149,77 @@ def test_the_recommendation_is_never_beaten_within_the_budget(points, most) -> N
     best = rows[found]
     assert best in fitting
     assert not any(dominates(r["packed_bytes"], r["quality"], best["packed_bytes"], best["quality"]) for r in fitting)
+
+
+def columns(rows):
+    names = {name for row in rows for name in row}
+    return {name: np.array([row.get(name) for row in rows], dtype=float) for name in names | {"quality", *SIZES}}
+
+
+@given(POINTS, DIRECTIONS)
+def test_the_front_of_arrays_is_the_front(points, direction) -> None:
+    costs, qualities = (np.array(part, dtype=float) for part in split(points))
+    assert front_of(costs, qualities, direction).tolist() == front(*split(points), direction)
+
+
+ROW = st.fixed_dictionaries({"quality": COARSE | ODD, "packed_bytes": COARSE | ODD, "latency_ms": COARSE | ODD})
+LIMITS = st.dictionaries(st.sampled_from(["packed_bytes", "latency_ms"]), COARSE)
+
+
+@given(st.lists(ROW, min_size=1, max_size=25), LIMITS, st.none() | COARSE, DIRECTIONS)
+def test_the_ranking_goes_on_where_the_best_is_taken_away(rows, limits, at_least, direction) -> None:
+    order = ranking(columns(rows), limits, at_least, direction=direction).tolist()
+    left = list(range(len(rows)))
+    for expected in order:
+        found = best_under([rows[i] for i in left], limits, at_least, direction=direction)
+        assert found is not None
+        assert left.pop(found) == expected
+    assert best_under([rows[i] for i in left], limits, at_least, direction=direction) is None
+
+
+class TestHypervolume:
+    def test_by_hand(self) -> None:
+        assert hypervolume([2.0], [3.0], (5.0, 1.0)) == 6.0
+        assert hypervolume([1.0, 2.0, 4.0], [2.0, 1.5, 3.0], (5.0, 1.0)) == 5.0, "4 x 1 and 1 x 1, one is dominated"
+        assert hypervolume([10.0, 100.0], [0.5, 1.0], (1000.0, 0.0), log=True) == pytest.approx(2 * 0.5 + 1 * 0.5)
+        assert hypervolume([1.0], [-3.0], (5.0, -1.0)) == 0.0
+
+    def test_nothing_better_than_the_reference_adds_nothing(self) -> None:
+        inside = hypervolume([2.0], [3.0], (5.0, 1.0))
+        assert hypervolume([2.0, 9.0, 1.0], [3.0, 9.0, 0.5], (5.0, 1.0)) == inside
+        assert hypervolume([2.0, None, math.nan, 1.0], [3.0, 9.0, 9.0, None], (5.0, 1.0)) == inside
+        assert hypervolume([2.0, 0.0, -1.0], [3.0, 9.0, 9.0], (5.0, 1.0), log=True) > 0, "no logarithm: left out"
+        assert hypervolume([], [], (1.0, 0.0)) == 0.0
+
+    @pytest.mark.parametrize("reference", [(math.nan, 0.0), (1.0, math.inf), (0.0, 1.0)])
+    def test_a_reference_must_be_a_point(self, reference) -> None:
+        with pytest.raises(ValueError, match="reference"):
+            hypervolume([1.0], [1.0], reference, log=True)
+
+    @given(POINTS, DIRECTIONS)
+    def test_it_is_that_of_optuna_and_of_pymoo(self, points, direction) -> None:
+        wfg = pytest.importorskip("optuna._hypervolume", reason="optuna is not installed")
+        pymoo = pytest.importorskip("pymoo.indicators.hv", reason="pymoo is not installed")
+        sign = -1.0 if direction == "maximize" else 1.0
+        kept = np.array([(c, sign * q) for c, q in points if usable(c) and usable(q)]).reshape(-1, 2)
+        reference = np.array([6.0, sign * 2.0 if direction == "maximize" else 6.0])
+        better = kept[(kept < reference).all(1)]
+        found = hypervolume(*split(points), (reference[0], sign * reference[1]), direction)
+        assert found == pytest.approx(pymoo.HV(ref_point=reference)(kept) if len(kept) else 0.0)
+        assert found == pytest.approx(wfg.compute_hypervolume(better, reference) if len(better) else 0.0)
+
+    @given(POINTS, DIRECTIONS)
+    def test_the_front_is_that_of_optuna_and_of_pymoo(self, points, direction) -> None:
+        optuna = pytest.importorskip("optuna", reason="optuna is not installed")
+        sorting = pytest.importorskip("pymoo.util.nds.non_dominated_sorting", reason="pymoo is not installed")
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        kept = [i for i, (c, q) in enumerate(points) if usable(c) and usable(q)]
+        study = optuna.create_study(directions=["minimize", direction])
+        study.add_trials([optuna.trial.create_trial(values=list(points[i])) for i in kept])
+        found = set(front(*split(points), direction))
+        assert found == {kept[trial.number] for trial in study.best_trials}
+        sign = -1.0 if direction == "maximize" else 1.0
+        if kept:
+            costs = np.array([(points[i][0], sign * points[i][1]) for i in kept])
+            first = sorting.NonDominatedSorting().do(costs, only_non_dominated_front=True)
+            assert found == {kept[i] for i in first}
