@@ -21,7 +21,8 @@ from engine.search.plan import Plan
 from engine.store import Ask
 from engine.store_sweeps import Counts, Sweep
 
-GRID_SECONDS = 8.0  # of one worker for one grid, on the machine where seconds_per_epoch were written down
+GRID_EPOCHS = 5.0  # a grid takes one worker about as long as so many epochs of its student
+GRID_SECONDS = 10.0  # of one worker for one grid of a small student, until one has been measured
 MEASURE_SECONDS = 1.5  # writing and measuring one artifact when its graph has been timed before
 SPREAD = 0.4
 NOT_YOURS = "the one who started it, or the host"
@@ -241,7 +242,8 @@ def _seconds(home: Home, made: Plan) -> float:
     fresh = made.unknown.values()
     graphs = {(r.student, any(dict(s.values).get("bits") == 8 for s in r.stages)) for r in fresh}
     work += MEASURE_SECONDS * len(fresh) + (api.OVERHEAD_SECONDS - MEASURE_SECONDS) * len(graphs)
-    work += GRID_SECONDS * (len(made.dense) - len(made.grids_done))
+    grids = (r for key, r in made.dense.items() if key not in made.grids_done)
+    work += sum(GRID_EPOCHS * paces[r.student, r.data] for r in grids)
     return work / default_slots()
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from engine import artifact
 from engine.artifact import Built
@@ -64,22 +65,32 @@ def timed_cost(bench: Bench, trained: Trained, built: Built, slot: Slot) -> Cost
     return with_latencies(cost_of(trained.model, bench.example, built), built, reference, found)
 
 
-def assemble(bench: Bench, trained: Trained, logits: Logits, cost: Cost, **more: Any) -> Result:
-    """The result of measured logits and costs; ``more`` are other fields of Result."""
+def assemble(
+    bench: Bench, trained: Trained, logits: Logits, cost: Cost, taught: Tensor | None = None, **more: Any
+) -> Result:
+    """The result of measured logits and costs; ``more`` are other fields of Result.
+
+    ``taught``: the teacher's logits where they are at hand already (see :func:`taught_by`).
+    """
+    taught = taught_by(bench) if taught is None else taught
     measured = quality(bench, logits, "validation")
     phases = (*trained.phases[:-1], replace(trained.phases[-1], quality=measured.value, cost=cost))
     return Result(
         key=bench.recipe.key, state="done", recipe=bench.recipe.to_json(), quality=measured, cost=cost,
-        metrics=all_metrics(bench, logits), environment=machine.facts(), phases=phases, curve=trained.curve,
+        metrics=all_metrics(bench, logits, taught), environment=machine.facts(), phases=phases, curve=trained.curve,
         artifact=more.pop("artifact", {"onnx": "model.onnx", "packed": "model.packed"}), **more,
     )  # fmt: skip
 
 
-def all_metrics(bench: Bench, logits: Logits) -> dict[str, float]:
-    """Every measure of the task, with agreement with the recipe's last teacher, or the task's own where it has none."""
+def taught_by(bench: Bench) -> Tensor:
+    """Logits [N, classes] on validation of the recipe's last teacher, or of the task's own where it has none."""
     recipe, task = bench.recipe, bench.task
     named = [teacher for phase in recipe.phases for teacher in phase.teachers]
     teacher = named[-1] if named else task.default["phases"][0]["teachers"][0]
-    taught = outputs(bench.home, task, recipe.data, teacher, "validation", lambda r: train_teacher(bench, r))
-    labels = task.split(recipe.data, "validation").labels[: len(logits)]
-    return task.metrics(torch.from_numpy(logits), labels, taught[: len(logits)])
+    return outputs(bench.home, task, recipe.data, teacher, "validation", lambda r: train_teacher(bench, r))
+
+
+def all_metrics(bench: Bench, logits: Logits, taught: Tensor) -> dict[str, float]:
+    """Every measure of the task; ``taught`` as :func:`taught_by` gives it, for the agreement with the teacher."""
+    labels = bench.task.split(bench.recipe.data, "validation").labels[: len(logits)]
+    return bench.task.metrics(torch.from_numpy(logits), labels, taught[: len(logits)])

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from onnxruntime import InferenceSession
+from torch import Tensor
 
 from engine import artifact
 from engine.artifact import Built, Template
@@ -19,8 +22,9 @@ from engine.execution.base import Outcome
 from engine.execution.slot import Slot
 from engine.home import Home
 from engine.measure.cost import cost as cost_of
+from engine.measure.cost import macs
 from engine.measure.timing import Reference, dense_reference, readings, with_latencies
-from engine.pipeline import Logits, assemble, predict
+from engine.pipeline import BATCH, Logits, assemble, taught_by
 from engine.prefix import Trained
 from engine.recipe import Recipe
 from engine.result import Cost
@@ -67,11 +71,14 @@ class _Point:
     trained: Trained
     built: Built
     cost: Cost
+    session: InferenceSession
     logits: Logits
+    taught: Tensor
 
     def outcome(self, preview: bool = False) -> Outcome:
         """A result of origin ``grid``; it has no files, an export runs it as an ordinary trial first."""
-        result = assemble(self.bench, self.trained, self.logits, self.cost, origin="grid", preview=preview, artifact={})
+        more: dict[str, Any] = {"origin": "grid", "preview": preview, "artifact": {}}
+        result = assemble(self.bench, self.trained, self.logits, self.cost, self.taught, **more)
         return Outcome(result, self.logits)
 
 
@@ -85,31 +92,37 @@ class _Sheet:
     template: Template
     reference: Reference
     inputs: Logits
+    taught: Tensor
+    macs: int  # none of the grid's stages changes a shape
 
     @classmethod
     def of(cls, bench: Bench, slot: Slot) -> _Sheet:
         trained = train(bench)
         template = Template(plain(trained.model).eval(), bench.example)
         reference = dense_reference(bench.spec, bench.example)
-        return cls(bench, slot, trained, template, reference, bench.inputs("validation"))
+        operations = macs(trained.model, bench.example)
+        inputs, taught = bench.inputs("validation"), taught_by(bench)
+        return cls(bench, slot, trained, template, reference, inputs, taught, operations)
 
     def point(self, recipe: Recipe) -> _Point:
         """A setting applied to a copy of the student, written, and seen on the preview's examples."""
         bench = replace(self.bench, recipe=recipe)
         trained = advance(bench, copy_of(self.trained), len(recipe.phases) - 1)
         built = artifact.build(trained.model, self.bench.example, self.template)
-        logits = predict(built, self.inputs[:PREVIEW_EXAMPLES])
-        return _Point(bench, trained, built, self._cost(trained, built), logits)
+        session = artifact.session(built.onnx)
+        logits = artifact.predict(session, self.inputs[:PREVIEW_EXAMPLES], BATCH)
+        return _Point(bench, trained, built, self._cost(trained, built), session, logits, self.taught)
 
     def whole(self, point: _Point) -> _Point:
         """The same artifact on the rest of the validation split."""
-        rest = predict(point.built, self.inputs[PREVIEW_EXAMPLES:])
+        rest = artifact.predict(point.session, self.inputs[PREVIEW_EXAMPLES:], BATCH)
         return replace(point, logits=np.concatenate([point.logits, rest]))
 
     def _cost(self, trained: Trained, built: Built) -> Cost:
         shape = tuple(self.bench.task.input_shape)
         found = readings(self.bench.home, self.slot.quiet, built, self.reference, shape)
-        return with_latencies(cost_of(trained.model, self.bench.example, built), built, self.reference, found)
+        cost = cost_of(trained.model, self.bench.example, built, self.macs)
+        return with_latencies(cost, built, self.reference, found)
 
 
 __all__ = ["BITS", "PREVIEW_EXAMPLES", "SPARSITIES", "run", "settings"]
