@@ -26,7 +26,7 @@ OPEN = "w.state IN ('queued', 'running')"
 READY = """((w.after IS NULL OR EXISTS (SELECT 1 FROM results p WHERE p.key = w.after AND p.preview = 0))
     AND (w.prefix = '' OR w.prefix NOT IN (
         SELECT t.prefix FROM work t WHERE t.state = 'running' AND t.prefix != ''
-        AND NOT EXISTS (SELECT 1 FROM work d WHERE d.prefix = t.prefix AND d.state = 'done'))))"""
+        AND NOT EXISTS (SELECT 1 FROM work d WHERE d.prefix = t.prefix AND d.prefix != '' AND d.state = 'done'))))"""
 # work wanted by several serves the one with the lowest turn
 NEXT = f"""SELECT w.*, r.who AS served FROM work w JOIN requests r ON r.id = w.id AND r.withdrawn IS NULL
     LEFT JOIN people s ON s.who = r.who

@@ -22,6 +22,7 @@ CREATE TABLE work (
     attempt INTEGER NOT NULL DEFAULT 1, deaths INTEGER NOT NULL DEFAULT 0, error TEXT, created REAL NOT NULL);
 CREATE INDEX work_state ON work (state);
 CREATE INDEX work_after ON work (after) WHERE after IS NOT NULL;
+CREATE INDEX work_prefix ON work (prefix, state) WHERE prefix != '';
 CREATE TABLE requests (
     id TEXT NOT NULL REFERENCES work (id), who TEXT NOT NULL, parent TEXT NOT NULL, priority INTEGER NOT NULL,
     created REAL NOT NULL, withdrawn REAL, PRIMARY KEY (id, who, parent)) WITHOUT ROWID;
@@ -74,6 +75,7 @@ DROP TABLE work;
 ALTER TABLE new_work RENAME TO work;
 CREATE INDEX work_state ON work (state);
 CREATE INDEX work_after ON work (after) WHERE after IS NOT NULL;
+CREATE INDEX work_prefix ON work (prefix, state) WHERE prefix != '';
 """ + SCHEMA[SCHEMA.index("CREATE TABLE people") :] + """;
 INSERT INTO people (who, created, seen) SELECT who, min(created), max(created) FROM requests GROUP BY who
 """  # fmt: skip
