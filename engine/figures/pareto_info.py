@@ -17,6 +17,7 @@ Steps = tuple[tuple[float, str], ...]
 # the groups in drawing order: later ones lie on top
 GROUPS = ("grid", "shipped", "trial", "baseline", "dense", "teacher")
 SHOWN_BELOW_BEST = 0.16
+LEAST_SPAN = 2.6
 
 
 class Axis(NamedTuple):
@@ -206,7 +207,8 @@ def _x_range(points: Sequence[Mark], y_range: tuple[float, float]) -> tuple[floa
     if not shown:
         return 1.0, 10.0
     low, high = min(shown), max(shown)
-    factor = max((high / low) ** 0.06, 1.2)
+    # points of nearly one cost: wide enough that one of the ticks 1, 2, 5 lies inside and names the unit
+    factor = max((high / low) ** 0.06, 1.2, math.sqrt(LEAST_SPAN * low / high))
     return low / factor, high * factor
 
 

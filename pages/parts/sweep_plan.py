@@ -15,6 +15,7 @@ from engine.home import Home
 from engine.units import format_seconds
 from pages.parts import frame, sweep_edit, sweep_link, sweep_state, who
 from pages.parts.sweep_draft import Draft
+from pages.parts.sweep_words import setting_words
 from pages.parts.words import count, say
 
 Plan = Mapping[str, Any]
@@ -101,14 +102,15 @@ def _changed(name: str, place: str) -> None:
 def _facts(plan: Plan) -> None:
     """Four numbers, each with what they rest on."""
     known = say("sweep_plan.fact_known", count=count(plan["known"]))
-    of_all = say("sweep_plan.fact_of", count=count(plan["combinations"]))
+    single = plan["combinations"] == 1
+    of_all = say("sweep_plan.fact_one") if single else say("sweep_plan.fact_of", count=count(plan["combinations"]))
     trained = say("sweep_plan.fact_trained", count=count(plan["trained"]))
-    spread = say("sweep_plan.fact_range", low=format_seconds(plan["low"]), high=format_seconds(plan["high"]))
+    spread = say("sweep_plan.fact_range", low=_whole(plan["low"]), high=_whole(plan["high"]))
     cells = [
         (say("sweep_plan.fact_trials"), count(plan["trials"]), known if plan["known"] else of_all),
         (say("sweep_plan.fact_trainings"), count(plan["trainings"]),
          trained if plan["trained"] else say("sweep_plan.fact_shared")),
-        (say("sweep_plan.fact_time"), format_seconds(plan["seconds"]),
+        (say("sweep_plan.fact_time"), _whole(plan["seconds"]),
          spread if plan["seconds"] >= 1 else say("sweep_plan.fact_nothing")),
     ]  # fmt: skip
     if plan["grid_points"]:
@@ -119,6 +121,10 @@ def _facts(plan: Plan) -> None:
     st.html(f'<dl class="sh-facts sh-plan">{drawn}</dl>')
     if plan["combinations"] == 1:
         st.caption(say("sweep_plan.hint"))
+
+
+def _whole(seconds: float) -> str:
+    return format_seconds(round(seconds))
 
 
 def _skipped(plan: Plan) -> None:
@@ -132,12 +138,6 @@ def _skipped(plan: Plan) -> None:
             st.caption(say("sweep_plan.skipped_first", count=SHOWN_SKIPPED))
         lines = [f"<li><b>{escape(setting_words(s['setting']))}</b><br>{escape(s['reason'])}</li>" for s in skipped]
         st.html(f'<ul class="sh-list">{"".join(lines[:SHOWN_SKIPPED])}</ul>')
-
-
-def setting_words(setting: Mapping[str, Any]) -> str:
-    """A combination in words: ``bits 4, training qat``."""
-    pairs = [f"{name} {'–' if value is None else value}" for name, value in setting.items()]
-    return say("sweep_form.values_join").join(pairs)
 
 
 def _start(home: Home, spec: Mapping[str, Any], plan: Plan | None, faults: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from engine import api_sides
 from engine.home import Home
 from engine.units import format_bytes, format_ms, format_seconds, format_share
 from pages.parts import points, sweep_charts, sweep_state
-from pages.parts.sweep_plan import setting_words
+from pages.parts.sweep_words import orders_of, setting_words, value_words
 from pages.parts.words import say
 
 Row = Mapping[str, Any]
@@ -28,19 +28,19 @@ def panel(home: Home, status: Row, rows: Sequence[Row], look: str) -> None:
         return
     with st.container(border=True, key="sweep_sides"):
         axis = axes[_choose(list(axes), _usual(status["axes"], axes))]
-        first, second = (words_of(axis, v) for v in axis["values"][:2])
-        sub = say("sweep_sides.sub", axis=axis["label"], first=first)
+        first = value_words(axis["values"][0])
+        sub = say("sweep_sides.sub", first=f"{axis['label']} {first}" if is_number(axis["values"][0]) else first)
         st.html(f'<h2 class="sh-title">{escape(say("sweep_sides.title"))}</h2><p class="sh-sub">{escape(sub)}</p>')
         entries = _entries(home, rows, points.stamp(rows), axis["label"], tuple(axis["values"]), status["id"])
         if sum(cell is not None for e in entries for cell in e["cells"]) < 2:
-            st.html(f'<p class="sh-empty">{escape(say("sweep_sides.empty", first=first, second=second))}</p>')
+            st.html(f'<p class="sh-empty">{escape(say("sweep_sides.empty"))}</p>')
             return
         lines = [setting_words(e["setting"]) for e in entries]
         left, right = st.columns([1, 1.35], gap="medium", vertical_alignment="center")
         with left:
-            names = [words_of(axis, v) for v in axis["values"]]
+            names = [value_words(v) for v in axis["values"]]
             sweep_charts.side_by_side(entries, axis["label"], names, lines, look)
-        right.html(table(entries, axis, lines))
+        right.html(table(entries, axis, lines, orders_of(status["spec"]) if axis["path"] == ORDERS else {}))
 
 
 def _choose(labels: Sequence[str], usual: str) -> str:
@@ -64,12 +64,12 @@ def _entries(_home: Home, _rows: Sequence[Row], stamp: int, axis: str, values: t
     return api_sides.sides(_home, _rows, axis, values)
 
 
-def words_of(axis: Row, value: Any) -> str:
-    """A value of an axis in words."""
-    return say("sweep_form.all") if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+def is_number(value: Any) -> bool:
+    """Whether a value says nothing without the name of its setting."""
+    return isinstance(value, (int, float))
 
 
-def table(entries: Sequence[Row], axis: Row, lines: Sequence[str]) -> str:
+def table(entries: Sequence[Row], axis: Row, lines: Sequence[str], notes: Mapping[str, str]) -> str:
     """The table in HTML: a row for each value, under a heading for each combination of the other settings."""
     heads = "".join(f"<th>{escape(say(f'sweep_sides.{name}'))}</th>" for name in COLUMNS[1:])
     body = ""
@@ -77,16 +77,17 @@ def table(entries: Sequence[Row], axis: Row, lines: Sequence[str]) -> str:
         if line:
             body += f'<tr><th class="sh-over" colspan="{len(COLUMNS)}">{escape(line)}</th></tr>'
         cells = zip(axis["values"], entry["cells"], strict=True)
-        body += "".join(_row(words_of(axis, value), cell, not i) for i, (value, cell) in enumerate(cells))
+        body += "".join(
+            _row(value_words(value), notes.get(value, ""), cell, not i) for i, (value, cell) in enumerate(cells)
+        )
     head = f"<thead><tr><th>{escape(axis['label'])}</th>{heads}</tr></thead>"
     return f'<table class="sh-table">{head}<tbody>{body}</tbody></table>'
 
 
-def _row(name: str, cell: Row | None, first: bool) -> str:
+def _row(name: str, note: str, cell: Row | None, first: bool) -> str:
+    head = f"<th>{escape(name)}{f'<small>{escape(note)}</small>' if note else ''}</th>"
     if cell is None:
-        return (
-            f'<tr><th>{escape(name)}</th><td colspan="{len(COLUMNS) - 1}">{escape(say("sweep_sides.none"))}</td></tr>'
-        )
+        return f'<tr>{head}<td colspan="{len(COLUMNS) - 1}">{escape(say("sweep_sides.none"))}</td></tr>'
     quality = say(
         "sweep_sides.interval", value=format_share(cell["quality"]), low=_short(cell["low"]), high=_short(cell["high"])
     )
@@ -96,7 +97,7 @@ def _row(name: str, cell: Row | None, first: bool) -> str:
         format_bytes(cell["packed_bytes"]), say("sweep_sides.simulated", time=time) if cell["simulated"] else time,
         format_seconds(cell["seconds"]),
     )  # fmt: skip
-    return f"<tr><th>{escape(name)}</th>{''.join(f'<td>{escape(v)}</td>' for v in values)}</tr>"
+    return f"<tr>{head}{''.join(f'<td>{escape(v)}</td>' for v in values)}</tr>"
 
 
 def difference(cell: Row) -> str:
@@ -105,7 +106,7 @@ def difference(cell: Row) -> str:
         return ""
     low, high = cell["difference_low"], cell["difference_high"]
     verdict = "better" if low > 0 else "worse" if high < 0 else "level"
-    numbers = [f"{100 * v:+.1f}" for v in (cell["difference"], low, high)]
+    numbers = [f"{100 * v:+.1f}".replace("-", "−") for v in (cell["difference"], low, high)]
     said = say("sweep_sides.interval", value=numbers[0], low=numbers[1], high=numbers[2])
     return f"{said} {say(f'sweep_sides.verdict_{verdict}')}"
 

@@ -9,6 +9,7 @@ import streamlit as st
 
 from engine.home import Home
 from pages.parts import charts, links
+from pages.parts.sweep_words import value_words
 from pages.parts.words import say
 
 Row = Mapping[str, Any]
@@ -38,14 +39,11 @@ def panel(home: Home, status: Row, rows: Sequence[Row]) -> None:
 def _cells(row: Row, labels: Sequence[str]) -> dict[str, Any]:
     setting = row.get("setting") or {}
     # an axis may hold words and numbers: a column has one type
-    cells = {label: "" if label not in setting else _words(setting[label]) for label in labels}
-    cells |= {"origin": say(f"sweep_view.origin_{row['origin']}"), "quality": 100 * row["quality"]}
+    cells = {label: "" if label not in setting else value_words(setting[label]) for label in labels}
+    kind = row["origin"] if row["origin"] == "grid" else row["role"]
+    cells |= {"origin": say(f"sweep_view.kind_{kind}"), "quality": 100 * row["quality"]}
     cells |= {"low": 100 * row["quality_low"], "high": 100 * row["quality_high"], "bytes": row["packed_bytes"] / 1000}
     return cells | {"latency": row["latency_ms"], "seconds": row["seconds"], "key": row["key"][: links.SHOWN_KEY]}
-
-
-def _words(value: Any) -> str:
-    return say("sweep_form.all") if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _columns(shown: Sequence[Row]) -> dict[str, Any]:

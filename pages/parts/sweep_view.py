@@ -13,7 +13,7 @@ from engine import api, api_people, api_sweeps
 from engine.home import Home
 from engine.units import format_seconds
 from pages.parts import details, frame, sweep_charts, sweep_list, sweep_plan, sweep_sides, sweep_state, sweep_table, who
-from pages.parts.sweep_plan import setting_words
+from pages.parts.sweep_words import setting_words
 from pages.parts.words import count, say
 
 Status = Mapping[str, Any]
