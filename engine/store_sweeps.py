@@ -206,11 +206,11 @@ _FAILED = """SELECT DISTINCT w.id, w.error, t.setting
     FROM work w LEFT JOIN sweep_trials t ON t.key = w.id AND t.sweep = ?
     WHERE w.state = 'failed' AND EXISTS (SELECT 1 FROM requests r WHERE r.id = w.id AND r.parent = ?)
     ORDER BY w.rowid LIMIT ?"""
+# one row a request: a sweep asks for each work once, in one person's name
 _DURATIONS = """SELECT w.kind AS kind, avg(CASE WHEN w.state = 'done' THEN a.ended - a.started END) AS mean,
-    count(DISTINCT CASE WHEN w.state = 'queued' THEN w.id END) AS queued,
-    count(DISTINCT CASE WHEN w.state = 'running' THEN w.id END) AS running
-    FROM work w LEFT JOIN attempts a ON a.id = w.id AND a.attempt = w.attempt
-    WHERE EXISTS (SELECT 1 FROM requests r WHERE r.id = w.id AND r.parent = ?) GROUP BY w.kind"""
+    sum(w.state = 'queued') AS queued, sum(w.state = 'running') AS running
+    FROM requests r JOIN work w ON w.id = r.id LEFT JOIN attempts a ON a.id = w.id AND a.attempt = w.attempt
+    WHERE r.parent = ? GROUP BY w.kind"""
 
 
 def _enter(db: sqlite3.Connection, name: str, first: int, trials: Iterable[Trial]) -> None:
