@@ -58,6 +58,7 @@ def _run(home: Home, key: str) -> dict[str, Any] | None:
 def _body(home: Home, view: Row, asked: Asked, look: str) -> None:
     run = view["run"]
     trial_head.panel(home, run, view["row"])
+    trial_wait.running(home, run["key"], look)
     st.segmented_control(say("trial_page.view"), VIEWS, key=trial_state.widget("view"), required=True,
                          format_func=lambda name: say(f"trial_view.{name}"), help=say("trial_page.view_help"),
                          on_change=trial_state.changed, args=("view",), label_visibility="collapsed")  # fmt: skip

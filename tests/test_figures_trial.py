@@ -135,7 +135,7 @@ class TestWaterfall:
     @pytest.mark.parametrize("ends", [(0.0, 35_711.0), (0.86, 0.91), (0.0, 1e-9), (0.0, 0.0)])
     def test_ticks_are_few_round_and_inside(self, ends: tuple[float, float]) -> None:
         found = ticks(*ends, "{:g}".format)["tickvals"]
-        assert 1 <= len(found) <= 5
+        assert 1 <= len(found) <= 6
         assert all(ends[0] - 1e-12 <= v <= ends[1] + 1e-12 for v in found)
 
 

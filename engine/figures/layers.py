@@ -59,7 +59,7 @@ def layers_figure(info: Layers, theme: Theme | str = "light", *, labels: Labels 
     for i, measure in enumerate(MEASURES):
         values = [getattr(layer, measure) for layer in info.layers]
         high = {"zeros": 1.0, "bits": FULL_BITS}.get(measure) or max((v or 0 for v in values), default=0) or 1
-        scale = BITS if measure == "bits" else ticks(0, high, _ticker(measure), 2)
+        scale = BITS if measure == "bits" else ticks(0, high, _ticker(measure), 3)
         columns.append({"title": words[f"layer_{measure}"], "range": [0, high * ROOM], **scale})
         data.append(_bars(info, i, measure, paint[measure], colours, words))
     return {"data": data, "layout": rows_layout(colours, [y.name for y in info.layers], columns, ROW_PIXELS,

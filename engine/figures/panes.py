@@ -10,7 +10,7 @@ from typing import Any
 
 from engine.figures.theme import Theme, axis, layout
 
-GAP, TICKS, WRAP = 0.035, 3, 24
+GAP, TICKS, WRAP = 0.035, 5, 24
 MARGINS = 64  # pixels above and below the rows: the axes with their titles
 
 
@@ -39,7 +39,8 @@ def rows_layout(
             theme, title, domain=[i * wide, i * wide + wide - GAP], anchor="y", fixedrange=True, **column
         )
     up = axis(theme, "", tickmode="array", tickvals=list(range(len(names))), ticktext=[wrapped(n) for n in names],
-              range=[len(names) - 0.5, -0.5], showgrid=False, ticks="", showline=False, fixedrange=True, ticklabelstandoff=8)  # fmt: skip
+              range=[len(names) - 0.5, -0.5], showgrid=False, ticks="", showline=False, fixedrange=True,
+              ticklabelstandoff=8)  # fmt: skip
     up["tickfont"] = {"color": theme.text, "size": 12}
     return layout(theme, MARGINS + row_pixels * max(len(names), 1), yaxis=up, dragmode=False, **axes, **more)
 

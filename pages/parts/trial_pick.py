@@ -56,10 +56,11 @@ def _line(row: Row) -> None:
 
 def words_of(row: Row) -> str:
     """A point in half a line: its recipe, and its role where it is a companion."""
-    told = story.recipe_words(row)
-    return (
-        say("trial_pick.role", role=say(f"trial_role.{row['role']}"), recipe=told) if row["role"] != "trial" else told
-    )
+    told, role = story.recipe_words(row), row["role"]
+    if role == "trial":
+        return told
+    named = say(f"trial_role.{role}")
+    return named if role == "teacher" else say("trial_pick.role", role=named, recipe=told)
 
 
 def _typed() -> None:

@@ -34,6 +34,14 @@ def unfinished(home: Home, run: Status, look: str) -> None:
         st.code(json.dumps(run["recipe"], indent=1), language="json")
 
 
+def running(home: Home, key: str, look: str) -> None:
+    """A point that has a result may be measured again: a shipped one here, or one whose test reading is missing."""
+    state = api.status(home, key)["state"]
+    if state in ALIVE:
+        with st.container(border=True, key="trial_state"):
+            st.fragment(frame.guarded(_running), run_every=1.0)(home, key, state, look)
+
+
 def inspection(home: Home, key: str) -> dict[str, Any] | None:
     """The kept inspection; where there is none it is asked for, once a session, and its progress is shown."""
     now = api_trial.inspection(home, key)
