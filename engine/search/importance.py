@@ -12,6 +12,7 @@ import math
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,9 @@ def answer(asked: Mapping[str, Any]) -> dict[str, float]:
     if len(asked["ways"]) == 1:  # with a target of its own PED-ANOVA takes less for better
         sign = -1.0 if "maximize" in asked["ways"].values() else 1.0
         target = _first(sign)
-    found = optuna.importance.get_param_importances(study, evaluator=evaluator, target=target)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that a target is taken for a cost: it is one
+        found = optuna.importance.get_param_importances(study, evaluator=evaluator, target=target)
     return {str(name): float(value) for name, value in found.items()}
 
 
