@@ -124,8 +124,9 @@ class TestAddress:
 
     @pytest.mark.parametrize(
         ("name", "value"),
-        [("task", "x"), ("whose", "theirs"), ("students", "plain_5k.nobody"), ("widths", "eight"),
-         ("columns", "secret"), ("sort", "-nothing"), ("page", "0"), ("page", "-1"), ("page", "1e9"), ("chosen", "../../x"), ("sweeps", "zz")],
+        [("task", "x"), ("whose", "theirs"), ("students", "plain_5k.nobody"), ("widths", "eight"), ("sort", "-nothing"),
+         ("columns", "secret"), ("page", "0"), ("page", "-1"), ("page", "1e9"), ("chosen", "../../x"),
+         ("sweeps", "zz")],
     )  # fmt: skip
     def test_what_is_wrong_falls_back_and_is_named(self, name: str, value: str) -> None:
         view, bad = results_link.read({name: value}, self.OPTIONS)

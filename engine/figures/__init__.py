@@ -60,4 +60,4 @@ __all__ = [
     "plain_text",
     "soft_targets_figure",
     "soft_targets_info",
-]  # fmt: skip
+]

@@ -94,8 +94,7 @@ def _linked(address: dict[str, str]) -> bool:
     if address == st.session_state.get(WRITTEN):
         return False
     # whoever comes from another page brings no address, or with the back button that page's
-    foreign = not address or not set(address) <= FIELDS
-    if foreign and st.session_state.get(state.LAST_PAGE) != "results":
+    if not set(address) <= FIELDS or (not address and st.session_state.get(state.LAST_PAGE) != "results"):
         return False
     recent = time.monotonic() - st.session_state.get(WRITTEN_AT, -math.inf) < LAG_SECONDS
     return not (recent and address in st.session_state.get(PAST, ()))
