@@ -86,6 +86,14 @@ def worker_pid(home: Home, key: str) -> int:
     return int(until(look))
 
 
+def alive(pid: int) -> bool:
+    """Whether a process is there and not a zombie."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def end_runner(home: Home) -> None:
     """Leave no process behind."""
     process = runner_or_none(home)

@@ -7,12 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 import stub_pipeline as stub
 from runner_tools import (
+    alive,
     end_runner,
     ran,
     recipe,
@@ -25,7 +25,7 @@ from runner_tools import (
     workers_of,
 )
 
-from engine import api, api_people, runner
+from engine import api, runner
 from engine import store_read as read
 from engine.api_home import store_of
 from engine.errors import InputError, StoreError
@@ -110,45 +110,6 @@ def test_a_cancelled_wish_leaves_the_others(stub_home: Home) -> None:
     assert api.cancel(stub_home, key, who="me")
     assert not api.cancel(stub_home, key, who="nobody")
     assert api.wait(stub_home, [key])[key]["state"] == "done"
-
-
-def test_thirty_people_who_ask_for_one_recipe_cause_one_run(stub_home: Home) -> None:
-    people = [f"user{n}" for n in range(30)]
-    with ThreadPoolExecutor(8) as pool:
-        asked = list(pool.map(lambda who: api.submit(stub_home, recipe(), who), people))
-    (key,) = {a["key"] for a in asked}
-    names = [key, asked[0]["dense"], asked[0]["baseline"], *api.grid_jobs(asked[0]["dense"])]
-    assert set(api_people.wanted_by(stub_home, key)) == set(people)
-    for who in people[:15]:
-        assert api.cancel(stub_home, key, who)
-    last = api.wait(stub_home, names)
-    assert [s["state"] for s in last.values()] == ["done"] * 5
-    assert set(ran(stub_home).values()) == {1}
-    assert [len(s["attempts"]) for s in last.values()] == [1] * 5
-
-
-def test_the_host_stops_a_run_of_several(stub_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    stub_environment(monkeypatch, seconds=5.0)
-    for who in ("ann", "bob"):
-        key = api.submit(stub_home, recipe(), who, companions=False)["key"]
-    api.ensure_runner(stub_home)
-    pid = worker_pid(stub_home, key)
-    assert api.cancel(stub_home, key, everybody=True)
-    until(lambda: not alive(pid), 5)
-    assert api.status(stub_home, key)["state"] == "cancelled"
-
-
-def test_recipes_that_share_a_training_run_one_after_the_other(stub_home: Home) -> None:
-    """The stub keeps no prefixes; what counts is that two never train the same one at the same time."""
-    keys = []
-    for bits in (8, 6, 4):
-        changed = recipe()
-        changed["phases"] = [changed["phases"][0], {"epochs": 0, "stages": [{"name": "quantize_linear", "bits": bits}]}]
-        keys.append(api.submit(stub_home, changed, companions=False)["key"])
-    last = api.wait(stub_home, keys)
-    first, *others = sorted((s["attempts"][0] for s in last.values()), key=lambda t: t["started"])
-    assert all(t["started"] >= first["ended"] for t in others)
-    assert others[1]["started"] < others[0]["ended"], "once it is trained both go on at the same time"
 
 
 def test_a_second_runner_ends_with_a_clear_line(stub_home: Home) -> None:
@@ -298,15 +259,6 @@ def test_the_number_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("STILLHOUSE_WORKERS", wrong)
         with pytest.raises(InputError, match="STILLHOUSE_WORKERS"):
             default_slots()
-
-
-def alive(pid: int) -> bool:
-    import psutil
-
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def test_tools_leave_no_process_behind(stub_home: Home) -> None:
