@@ -20,19 +20,22 @@ from engine import catalogue
 from engine.errors import StillhouseError
 from engine.execution.presence import runner_lives
 from engine.home import Home
+from engine.housekeeping import sizes
 from engine.measure import machine
 from engine.store import Store
 from engine.units import format_bytes
 
 State = Literal["ok", "note", "problem"]
 NEEDED = ("torch", "torchvision", "torch-pruning", "onnx", "onnxruntime", "numpy", "streamlit", "plotly", "pebble",
-          "safetensors", "zstandard", "filelock", "psutil")  # fmt: skip
+          "safetensors", "zstandard", "filelock", "psutil", "pyarrow")  # fmt: skip
 INTEGER = {"avx512_vnni": "AVX-512 VNNI", "avx_vnni": "AVX VNNI", "amx_int8": "AMX", "asimddp": "Arm dot product",
            "i8mm": "Arm i8mm"}  # fmt: skip
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 OLDEST_PYTHON = (3, 11)
 LITTLE_DISK, TOO_LITTLE_DISK = 2e9, 2e8
 LITTLE_MEMORY = 3e9
+MUCH_CACHE = 2e9
+MOVE_AWAY = "move the file away; shipped results are there again at the next start"
 MODELS = Path(__file__).resolve().parents[1] / "sample_models"
 
 
@@ -49,7 +52,7 @@ def checks(home: Home) -> list[Check]:
     """All checks, in the order in which they are shown."""
     steps: tuple[Callable[[], Check], ...] = (
         python, packages, processor, kernels, memory, lambda: home_folder(home), lambda: store(home),
-        lambda: disk(home), lambda: runner(home), plugins, weights, full_data, browser, gpu,
+        lambda: space(home), lambda: disk(home), lambda: runner(home), plugins, weights, full_data, browser, gpu,
     )  # fmt: skip
     return [step() for step in steps]
 
@@ -115,21 +118,30 @@ def store(home: Home) -> Check:
     try:
         opened = Store(home.store)
     except StillhouseError as problem:
-        return Check(
-            "store", "problem", str(problem), "move the file away; shipped results are there again at the next start"
-        )
+        newer = "newer Stillhouse" in str(problem)
+        return Check("store", "problem", str(problem), "update this program" if newer else MOVE_AWAY)
     try:
         opened.check()
         found = opened.row("SELECT count(*) FROM results")
         count = int(found[0]) if found else 0
     except StillhouseError as problem:
-        return Check(
-            "store", "problem", str(problem), "move the file away; shipped results are there again at the next start"
-        )
+        return Check("store", "problem", str(problem), MOVE_AWAY)
     finally:
         opened.close()
     size = format_bytes(home.store.stat().st_size)
     return Check("store", "ok", f"whole, {count} result{'s' if count != 1 else ''}, {size}")
+
+
+def space(home: Home) -> Check:
+    """What this home takes up."""
+    found = sizes(home)
+    caches = sum(cache["bytes"] for cache in found["caches"].values())
+    files = found["artifacts"]
+    text = f"{format_bytes(found['total'])}: files of {files['count']} trials {format_bytes(files['bytes'])}, "
+    text += f"caches {format_bytes(caches)}"
+    if caches > MUCH_CACHE:
+        return Check("space", "note", text, "`stillhouse gc` takes away what nothing needs")
+    return Check("space", "ok", text)
 
 
 def disk(home: Home) -> Check:

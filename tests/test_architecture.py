@@ -42,7 +42,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "running": ("engine.search", "engine.retiming", "engine.inspection", "engine.execution", "engine.runner"),
     "top": (
         *("engine.api", "engine.cli", "engine.__main__", "engine.doctor", "engine.export", "engine.housekeeping"),
-        *("engine.importing", "engine.answering"),
+        *("engine.importing", "engine.answering", "engine.backup"),
     ),
     "pages": ("pages", "app"),
     "scripts": ("benchmarks", "tools", "sample_data"),

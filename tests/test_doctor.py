@@ -12,6 +12,7 @@ import pytest
 
 from engine import api_home, catalogue, cli, doctor
 from engine.measure import machine
+from engine.store_schema import APPLICATION_ID
 
 
 def test_a_healthy_machine(home: Any) -> None:
@@ -100,3 +101,17 @@ def test_gpu_that_does_not_answer_is_no_problem(monkeypatch: Any) -> None:
     monkeypatch.setattr(doctor.shutil, "which", lambda _: "/usr/bin/nvidia-smi")
     monkeypatch.setattr(doctor.subprocess, "run", fail)
     assert doctor.gpu().state == "note"
+
+
+def test_a_newer_store_asks_for_a_newer_program_and_many_caches_for_a_broom(home: Any, monkeypatch: Any) -> None:
+    assert doctor.space(home).state == "ok"
+    monkeypatch.setattr(doctor, "MUCH_CACHE", 10.0)
+    (home.cache("prefix") / "a.prefix").write_bytes(b"x" * 5000)
+    found = doctor.space(home)
+    assert found.state == "note"
+    assert "5 kB" in found.text
+    assert "stillhouse gc" in found.remedy
+    with sqlite3.connect(home.store) as connection:
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute("PRAGMA user_version = 99")
+    assert doctor.store(home).remedy == "update this program"
