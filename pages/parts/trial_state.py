@@ -15,7 +15,7 @@ from pages.parts.words import say
 VIEWS = ("steps", "layers", "mistakes", "try", "record")
 SHOWN = ("answers", "change")
 NAMES = ("key", "view", "layer", "shown", "label", "answer", "start", "image")
-KEPT, LAG_SECONDS = "_trial_address", 2.0
+KEPT, KEY_SEEN, LAG_SECONDS = "_trial_address", "_trial_key", 2.0
 MOST = 99_999
 ANY = ""  # what a choice of a class holds while none is chosen
 _KEY = re.compile(r"[0-9a-z]{1,64}")
@@ -65,6 +65,7 @@ def sync() -> Asked:
         address = kept["now"]
         _put(address)
     asked = read(address)
+    _tell_browser(asked.key)
     for name in ("view", "layer", "shown", "label", "answer", "image"):
         value = getattr(asked, name)
         st.session_state[widget(name)] = ANY if value is None else value
@@ -98,6 +99,14 @@ def changed(name: str) -> None:
 def _address() -> dict[str, str]:
     found = st.query_params.to_dict()
     return {name: found[name] for name in NAMES if name in found}
+
+
+def _tell_browser(key: str) -> None:
+    """A link from one point to another stays on this page: Streamlit then leaves the browser's address as it was."""
+    before = st.session_state.get(KEY_SEEN)
+    st.session_state[KEY_SEEN] = key
+    if before is not None and before != key:
+        st.query_params.from_dict(st.query_params.to_dict())
 
 
 def _put(address: Mapping[str, str]) -> None:
