@@ -40,18 +40,20 @@ def sides(home: Home, rows: Sequence[Row], axis: str, values: Sequence[Any]) -> 
         others = {k: v for k, v in setting.items() if k not in (axis, SEED)}
         entry = found.setdefault(tuple((k, repr(v)) for k, v in others.items()), {"setting": others, "rows": {}})
         entry["rows"].setdefault(_name(setting[axis]), []).append(row)
-    return [_entry(home, entry, values) for entry in found.values()]
+    return [_entry(home, entry, values, axis) for entry in found.values()]
 
 
-def _entry(home: Home, entry: Mapping[str, Any], values: Sequence[Any]) -> dict[str, Any]:
+def _entry(home: Home, entry: Mapping[str, Any], values: Sequence[Any], axis: str) -> dict[str, Any]:
     groups = [entry["rows"].get(_name(value), []) for value in values]
+    # seeds are replicates of one another, unless it is seeds that are compared
     cells = [
-        _cell(home, v, group, groups[0] if i else []) for i, (v, group) in enumerate(zip(values, groups, strict=True))
+        _cell(home, v, g, groups[0] if i else [], axis == SEED)
+        for i, (v, g) in enumerate(zip(values, groups, strict=True))
     ]
     return {"setting": entry["setting"], "cells": cells}
 
 
-def _cell(home: Home, value: Any, group: Sequence[Row], first: Sequence[Row]) -> Cell | None:
+def _cell(home: Home, value: Any, group: Sequence[Row], first: Sequence[Row], any_seed: bool) -> Cell | None:
     if not group:
         return None
     cell: Cell = {"value": value, "count": len(group), "keys": [row["key"] for row in group]}
@@ -62,7 +64,7 @@ def _cell(home: Home, value: Any, group: Sequence[Row], first: Sequence[Row]) ->
     else:
         quality = metrics.over_seeds(np.array([row["quality"] for row in group]))
     cell |= dict(zip(("quality", "low", "high"), quality, strict=True))
-    pairs = [(row, other) for row in group for other in first if _seed(row) == _seed(other)]
+    pairs = [(row, other) for row in group for other in first if any_seed or _seed(row) == _seed(other)]
     gap = _difference(home, pairs) if pairs and group[0]["metric"] in COUNTED else None
     cell |= dict(zip(("difference", "difference_low", "difference_high"), gap or (None, None, None), strict=True))
     return cell | {"pairs": len(pairs) if gap else 0}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from engine.units import format_share
 MOST_LINES = 6
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x", "star")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+WRAP_AT = 13
 APART = 0.09  # of the room of one value, between the lines
 
 Figure = dict[str, Any]
@@ -71,8 +73,8 @@ def sides_figure(
     metric = words[f"metric_{info.metric}"]
     data = [_trace(line, i, len(info.lines), colours) for i, line in enumerate(info.lines)]
     places = list(range(len(info.names)))
-    x_axis = axis(colours, info.axis, tickmode="array", tickvals=places, ticktext=list(info.names),
-                  range=[-0.5, len(info.names) - 0.5], showgrid=False)  # fmt: skip
+    x_axis = axis(colours, info.axis, tickmode="array", tickvals=places, ticktext=[_wrapped(n) for n in info.names],
+                  range=[-0.5, len(info.names) - 0.5], showgrid=False, tickangle=0)  # fmt: skip
     y_title = words["axis_quality"].format(metric=metric[:1].upper() + metric[1:])
     tick = ".1%" if info.metric == "accuracy" else ".3~g"
     y_axis = axis(colours, y_title, range=list(info.y_range), tickformat=tick)
@@ -81,6 +83,11 @@ def sides_figure(
                    hovermode="closest", clickmode="event+select",
                    margin={"l": 60, "r": 16, "t": 12, "b": 40})  # fmt: skip
     return {"data": data, "layout": drawn}
+
+
+def _wrapped(name: str) -> str:
+    """A name in lines of about ``WRAP_AT`` characters, so that several fit under an axis."""
+    return "<br>".join(textwrap.wrap(name.replace("<", "&lt;"), WRAP_AT)) or name
 
 
 def _line(entry: Mapping[str, Any], name: str) -> Line:

@@ -91,7 +91,7 @@ def _one(key: str, node: Node, knob: Knob, setting: Setting) -> None:
     elif knob.type == "str":
         st.text_input(label, max_chars=100, **kind)
     else:
-        st.number_input(label, placeholder=say("sweep_form.all"), **kind, **_numbers(knob))
+        st.number_input(label, value=None, placeholder=say("sweep_form.all"), **kind, **_numbers(knob))
 
 
 def _take_one(place: str, key: str, uid: int, knob: Knob) -> None:
@@ -159,7 +159,7 @@ def _range(key: str, node: Node, knob: Knob, setting: Setting) -> None:
             else label_of(part)
         )
         more: Any = {"min_value": 2, "max_value": sweep_draft.MOST_VALUES} if part == "count" else _numbers(knob)
-        st.number_input(title, key=places[part], on_change=changed, help=say(f"sweep_help.{part}"), **more)
+        st.number_input(title, value=None, key=places[part], on_change=changed, help=say(f"sweep_help.{part}"), **more)
 
 
 def _numbers(knob: Knob) -> dict[str, Any]:

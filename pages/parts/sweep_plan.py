@@ -84,8 +84,8 @@ def _number(column: Any, name: str, value: float | None, empty: str | None) -> N
     place = sweep_state.hold(f"sweep_option_{name}", value if value is None else int(value) if whole else float(value))
     more: Any = {"min_value": 1, "max_value": 2000, "step": 1} if whole else {
         "min_value": 0.5, "max_value": 43_200.0, "step": 5.0, "format": "%g"}  # fmt: skip
-    column.number_input(say(f"sweep_plan.{name}"), key=place, help=say(f"sweep_plan.{name}_help"), placeholder=empty,
-                        on_change=_changed, args=(name, place), **more)  # fmt: skip
+    column.number_input(say(f"sweep_plan.{name}"), value=None, key=place, help=say(f"sweep_plan.{name}_help"),
+                        placeholder=empty, on_change=_changed, args=(name, place), **more)  # fmt: skip
 
 
 def _changed(name: str, place: str) -> None:

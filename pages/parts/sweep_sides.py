@@ -24,6 +24,8 @@ COLUMNS = ("value", "count", "quality", "difference", "bytes", "latency", "secon
 def panel(home: Home, status: Row, rows: Sequence[Row], look: str) -> None:
     """One setting's values beside each other, orders of phases first."""
     axes = {a["label"]: a for a in status["axes"] if 2 <= len(a["values"]) <= MOST_VALUES}
+    if len(axes) > 1:
+        axes.pop(api_sides.SEED, None)  # seeds are replicates, and compared only where nothing else varies
     if not axes:
         return
     with st.container(border=True, key="sweep_sides"):
@@ -35,12 +37,22 @@ def panel(home: Home, status: Row, rows: Sequence[Row], look: str) -> None:
         if sum(cell is not None for e in entries for cell in e["cells"]) < 2:
             st.html(f'<p class="sh-empty">{escape(say("sweep_sides.empty"))}</p>')
             return
-        lines = [setting_words(e["setting"]) for e in entries]
-        left, right = st.columns([1, 1.35], gap="medium", vertical_alignment="center")
-        with left:
-            names = [value_words(v) for v in axis["values"]]
-            sweep_charts.side_by_side(entries, axis["label"], names, lines, look)
-        right.html(table(entries, axis, lines, orders_of(status["spec"]) if axis["path"] == ORDERS else {}))
+        _drawn(entries, axis, orders_of(status["spec"]) if axis["path"] == ORDERS else {}, look)
+
+
+def _drawn(entries: Sequence[Row], axis: Row, orders: Mapping[str, str], look: str) -> None:
+    """The chart beside the table; what orders of phases mean needs room, so their table goes below."""
+    lines = [setting_words(e["setting"]) for e in entries]
+    left, right = st.columns([1, 1.35], gap="medium", vertical_alignment="center")
+    with left:
+        names = [value_words(v) for v in axis["values"]]
+        sweep_charts.side_by_side(entries, axis["label"], names, lines, look)
+    if orders:
+        told = "".join(f"<dt>{escape(name)}</dt><dd>{escape(what)}</dd>" for name, what in orders.items())
+        right.html(f'<dl class="sh-orders">{told}</dl>')
+        st.html(table(entries, axis, lines))
+    else:
+        right.html(table(entries, axis, lines))
 
 
 def _choose(labels: Sequence[str], usual: str) -> str:
@@ -69,7 +81,7 @@ def is_number(value: Any) -> bool:
     return isinstance(value, (int, float))
 
 
-def table(entries: Sequence[Row], axis: Row, lines: Sequence[str], notes: Mapping[str, str]) -> str:
+def table(entries: Sequence[Row], axis: Row, lines: Sequence[str]) -> str:
     """The table in HTML: a row for each value, under a heading for each combination of the other settings."""
     heads = "".join(f"<th>{escape(say(f'sweep_sides.{name}'))}</th>" for name in COLUMNS[1:])
     body = ""
@@ -77,15 +89,13 @@ def table(entries: Sequence[Row], axis: Row, lines: Sequence[str], notes: Mappin
         if line:
             body += f'<tr><th class="sh-over" colspan="{len(COLUMNS)}">{escape(line)}</th></tr>'
         cells = zip(axis["values"], entry["cells"], strict=True)
-        body += "".join(
-            _row(value_words(value), notes.get(value, ""), cell, not i) for i, (value, cell) in enumerate(cells)
-        )
+        body += "".join(_row(value_words(value), cell, not i) for i, (value, cell) in enumerate(cells))
     head = f"<thead><tr><th>{escape(axis['label'])}</th>{heads}</tr></thead>"
     return f'<table class="sh-table">{head}<tbody>{body}</tbody></table>'
 
 
-def _row(name: str, note: str, cell: Row | None, first: bool) -> str:
-    head = f"<th>{escape(name)}{f'<small>{escape(note)}</small>' if note else ''}</th>"
+def _row(name: str, cell: Row | None, first: bool) -> str:
+    head = f"<th>{escape(name)}</th>"
     if cell is None:
         return f'<tr>{head}<td colspan="{len(COLUMNS) - 1}">{escape(say("sweep_sides.none"))}</td></tr>'
     quality = say(
