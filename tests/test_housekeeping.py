@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from house_tools import put, write_files
-from runner_tools import recipe
+from runner_tools import check_nothing_lost_or_twice, recipe, stub_home
 
 from engine import api, housekeeping
 from engine.api_home import store_of
@@ -19,6 +19,7 @@ from engine.home import Home
 from engine.recipe import Recipe
 
 OLD = time.time() - 90 * housekeeping.DAY_SECONDS
+__all__ = ["stub_home"]
 ORPHAN = "0123456789abcdef0123456789abcdef"
 
 
@@ -204,3 +205,27 @@ def test_empty_pages_of_the_store_are_given_back_when_no_runner_works(home: Home
     monkeypatch.setattr(presence, "runner_lives", lambda home: False)
     assert housekeeping.collect(home)["compacted"] > 11_000_000
     assert housekeeping.sizes(home)["store"] < 1_000_000
+
+
+def test_taking_away_all_the_time_harms_nothing_that_a_runner_does(stub_home: Home, monkeypatch: Any) -> None:
+    """A real runner with stub trials, and the strictest broom: every cache and draft is old, again and again."""
+    monkeypatch.setattr(housekeeping, "LEFT_SECONDS", 0.0)
+    keys = [api.submit(stub_home, recipe(n), companions=False)["key"] for n in range(8)]
+    rounds, stop = [], threading.Event()
+
+    def sweep() -> None:
+        while not stop.is_set():
+            rounds.append(
+                housekeeping._summary(housekeeping._orphans(stub_home, store_of(stub_home), time.time(), False))
+            )
+            rounds.append(housekeeping._summary(housekeeping._old_caches(stub_home, store_of(stub_home), time.time())))
+
+    broom = threading.Thread(target=sweep)
+    broom.start()
+    try:
+        api.wait(stub_home, keys)
+    finally:
+        stop.set()
+        broom.join()
+    assert len(rounds) > 10
+    check_nothing_lost_or_twice(stub_home, keys)
