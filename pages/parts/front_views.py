@@ -9,7 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
-from engine import api_front, figures
+from engine import api_front, api_points, figures
 from engine.api_points import View
 from engine.figures.front_info import FrontInfo
 from engine.home import Home
@@ -57,6 +57,7 @@ def _table(shown: Shown, info: FrontInfo) -> None:
         "milliseconds": [r.get("latency_ms") for r in rows], "macs": [(r.get("macs") or 0) / 1e3 for r in rows],
     }  # fmt: skip
     words = ("student", "loss", "temperature", "pruning", "sparsity", "bits", "epochs", "origin", "machine")
+    words = words if shown.view.machine == api_points.ANY else words[:-1]  # a column of equal words says nothing
     columns |= {name: [r.get(name) for r in rows] for name in words}
     height = min(MOST_HEIGHT, ROW_PIXELS * (len(rows) + 1) + 4)
     st.dataframe(columns, key="front_table", hide_index=True, height=height, column_config=_columns(),
@@ -85,7 +86,8 @@ def _parallel(shown: Shown, theme: str) -> None:
     drawn, alt, total, left_out = _lines(shown, shown.stamp, theme)
     said = say("front_view.parallel_help", count=count(total))
     st.caption(said if not left_out else f"{said} {say('front_view.parallel_rest', count=count(left_out))}")
-    st.plotly_chart(drawn, key="chart_parallel", theme=None, config=charts.CONFIG, alt=alt)
+    with st.container(key="front_parallel"):
+        st.plotly_chart(drawn, key="chart_parallel", theme=None, config=charts.CONFIG, alt=alt)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
@@ -127,6 +129,8 @@ def _bars(shares: Mapping[str, float], shown: Shown, theme: str) -> None:
     info = figures.importances_info(shares)
     drawn = figures.importances_figure(info, theme)
     drawn["layout"]["font"] = {**drawn["layout"]["font"], "family": charts.FONT}
+    alt = figures.alt_importances(info)
     said = say("front_view.importances_help", count=count(min(len(shown.view.index), api_front.MOST_ROWS)))
     st.caption(said)
-    st.plotly_chart(drawn, key="chart_importances", theme=None, config=charts.CONFIG, alt=figures.alt_importances(info))
+    with st.container(key="front_importances"):
+        st.plotly_chart(drawn, key="chart_importances", theme=None, config=charts.CONFIG, alt=alt)
