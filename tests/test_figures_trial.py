@@ -203,7 +203,14 @@ class TestHistograms:
     def test_alt_text(self) -> None:
         text = histograms.alt_histogram(histograms.histogram_info("head", self.COUNTS))
         assert text.startswith("100 weights of head from -0.3 to 0.1, 95 of them around zero")
-        assert "fill 2 bins, the dense student's fill 3" in text
+        assert "fill 2 bins, before (dense student) 3" in text
+        alone = {"edges": [-1.0, 1.0], "after": [3]}
+        assert histograms.alt_histogram(histograms.histogram_info("x", alone)).endswith("they fill 1 bins.")
+        first = histograms.histogram_figure(
+            histograms.histogram_info("head", self.COUNTS), labels={"weights_before": "before training"}
+        )["data"][1]
+        assert first["name"] == "before training"
+        assert first["hovertemplate"].startswith("before training: %{customdata:,} weights")
         assert histograms.alt_histogram(histograms.histogram_info("x", {"edges": [0, 1]})) == "No weights to show."
 
 

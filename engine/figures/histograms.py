@@ -15,7 +15,8 @@ Kernel = Sequence[Sequence[float]]
 
 
 class Histogram(NamedTuple):
-    """Counts of weights a bin: ``edges`` has one more entry than ``before`` (dense student) and ``after``.
+    """Counts of weights a bin: ``edges`` has one more entry than ``before`` and ``after``; the former is
+    empty where nothing is compared.
 
     ``zeros`` is the count of the bin around zero afterwards.
     """
@@ -63,14 +64,14 @@ def histogram_figure(
         data.append({
             "type": "bar", "x": middles, "y": [max(c, FLOOR) if c else None for c in info.after], "width": widths,
             "name": words["weights_after"], "marker": {"color": colours.front, "line": {"width": 0}},
-            "customdata": list(info.after), "hovertemplate": words["weights_hover_after"] + "<extra></extra>",
+            "customdata": list(info.after), "hovertemplate": _hover(words, "weights_after"),
         })  # fmt: skip
     if info.before:
         data.append({
             "type": "scatter", "mode": "lines", "x": middles, "y": [max(c, FLOOR) for c in info.before],
             "line": {"shape": "hvh", "color": colours.dense, "width": 2, "dash": "dash"},
             "name": words["weights_before"], "customdata": list(info.before),
-            "hovertemplate": words["weights_hover_before"] + "<extra></extra>",
+            "hovertemplate": _hover(words, "weights_before"),
         })  # fmt: skip
     most = max((*info.before, *info.after, 1))
     up = axis(colours, words["weights_count"], type="log", range=[math.log10(FLOOR), math.log10(most * 1.6)],
@@ -88,10 +89,16 @@ def alt_histogram(info: Histogram, labels: Labels | None = None) -> str:
         return words["alt_weights_empty"]
     used = [i for i, c in enumerate(info.after) if c]
     low, high = (info.edges[used[0]], info.edges[used[-1] + 1]) if used else (0.0, 0.0)
+    filled = sum(1 for c in info.before if c)
+    before = words["alt_weights_before"].format(name=words["weights_before"], bins=filled) if info.before else ""
     return words["alt_weights"].format(
         layer=info.layer, count=f"{sum(info.after):,}", low=f"{low:.2g}", high=f"{high:.2g}", zeros=f"{info.zeros:,}",
-        bins=len(used), before=sum(1 for c in info.before if c),
+        bins=len(used), before=before,
     )  # fmt: skip
+
+
+def _hover(words: Labels, name: str) -> str:
+    return words["weights_hover"].format(name=words[name]) + "<extra></extra>"
 
 
 def filters_info(filters: Mapping[str, Any]) -> Filters:

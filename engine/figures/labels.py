@@ -101,10 +101,10 @@ ENGLISH: Labels = {
     "weights_after": "this network",
     "weights_count": "weights (log scale)",
     "weights_value": "value of a weight",
-    "weights_hover_after": "this network: %{customdata:,} weights around %{x:.3~g}",
-    "weights_hover_before": "dense student: %{customdata:,} weights around %{x:.3~g}",
+    "weights_hover": "{name}: %{{customdata:,}} weights around %{{x:.3~g}}",
     "alt_weights": "{count} weights of {layer} from {low} to {high}, {zeros} of them around zero; "
-    "they fill {bins} bins, the dense student's fill {before}.",
+    "they fill {bins} bins{before}.",
+    "alt_weights_before": ", before ({name}) {bins}",
     "alt_weights_empty": "No weights to show.",
     "filters_before": "dense student",
     "filters_after": "this network",

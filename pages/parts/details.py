@@ -29,12 +29,13 @@ def panel(home: Home, focus: Focus | None, asked: bool) -> None:
         row = focus.row
         run = api.result(home, row["key"])
         said = story.html(story.sentence(run, str(row.get("role")), paired(home, run)))
-        text, more = st.columns([5, 1], vertical_alignment="center")
+        text, more = st.columns([5.6, 1], vertical_alignment="center")
         text.html(f'<p class="sh-sub">{escape(_heading(focus))}</p><p class="sh-story">{said}</p>')
         with more.popover(say("fact.details"), width="stretch"):
-            links.link("trial", {"key": row["key"][: links.SHOWN_KEY]}, say("fact.page"), say("fact.page_help"))
             _numbers(row)
             _recipe(run, row, focus)
+        with more:
+            links.link("trial", {"key": row["key"][: links.SHOWN_KEY]}, say("fact.page"), say("fact.page_help"))
 
 
 def _heading(focus: Focus) -> str:

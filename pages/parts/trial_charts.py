@@ -45,17 +45,20 @@ def by_layer(stamp: str, _layers: Any, look: str) -> Drawn:
 
 
 @st.cache_resource(max_entries=128, show_spinner=False)
-def weights(stamp: str, layer: str, _counts: Data, look: str) -> Drawn:
-    """Weights of one layer before and after."""
+def weights(stamp: str, layer: str, _counts: Data, before: str, look: str) -> Drawn:
+    """Weights of one layer before and after; ``before`` names the network that they are compared with."""
+    words = {"weights_before": before}
     info = histograms.histogram_info(layer, _counts)
-    return _framed(histograms.histogram_figure(info, look)), histograms.alt_histogram(info)
+    return _framed(histograms.histogram_figure(info, look, labels=words)), histograms.alt_histogram(info, words)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def filters(stamp: str, _filters: Data, look: str) -> Drawn:
+def filters(stamp: str, _filters: Data, before: str, look: str) -> Drawn:
     """The first convolution's filters before and after."""
     info = histograms.filters_info(_filters)
-    return _framed(histograms.filters_figure(info, look)), histograms.alt_filters(info)
+    return _framed(histograms.filters_figure(info, look, labels={"filters_before": before})), histograms.alt_filters(
+        info
+    )
 
 
 @st.cache_resource(max_entries=128, show_spinner=False)

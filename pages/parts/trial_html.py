@@ -48,6 +48,7 @@ def card(example: Mapping[str, Any], pixels: npt.NDArray[np.uint8], names: Seque
     if example.get("dense"):
         top = max(range(len(names)), key=lambda i: example["dense"][i])
         beside = say("trial_mistakes.dense", answer=names[top], share=format_share(example["dense"][top]))
+        beside = beside.replace(" %", "\u00a0%")
     title = say("trial_mistakes.card", label=label, answer=answer)
     number = say("trial_mistakes.number", number=example["index"])
     return (

@@ -31,7 +31,7 @@ def panel(key: str, inside: Row | None, asked: Asked, look: str) -> None:
     with right, st.container(border=True, height="stretch", key="trial_filters"):
         st.html(charts.title(say("trial_layers.filters"), say("trial_layers.filters_sub")))
         if (inside.get("filters") or {}).get("after"):
-            trial_charts.show(trial_charts.filters(key, inside["filters"], look), "chart_filters")
+            trial_charts.show(trial_charts.filters(key, inside["filters"], before_words(inside), look), "chart_filters")
         else:
             st.caption(say("trial_layers.no_filters"))
 
@@ -60,10 +60,22 @@ def _weights(key: str, inside: Row, asked: Asked, look: str) -> None:
         st.warning(say("trial_layers.unknown", layer=asked.layer, allowed=", ".join(names)))
     st.session_state[trial_state.widget("layer")] = layer
     title, pick = st.columns([1.5, 1], vertical_alignment="center")
-    title.html(charts.title(say("trial_layers.weights"), say("trial_layers.weights_sub")))
+    title.html(charts.title(say("trial_layers.weights"), _weights_sub(inside)))
     pick.selectbox(say("trial_layers.layer"), names, key=trial_state.widget("layer"), help=say("trial_layers.help"),
                    on_change=trial_state.changed, args=("layer",), label_visibility="collapsed")  # fmt: skip
-    trial_charts.show(trial_charts.weights(key, layer, counts[layer], look), "chart_weights")
+    trial_charts.show(trial_charts.weights(key, layer, counts[layer], before_words(inside), look), "chart_weights")
+
+
+def before_words(inside: Row) -> str:
+    """What the weights are compared with: the dense student, or the untrained network."""
+    return say("trial_layers.before_initial" if inside.get("before") == "initial" else "trial_layers.before_dense")
+
+
+def _weights_sub(inside: Row) -> str:
+    folded = say("trial_layers.folded") if inside.get("weights") == "folded" else ""
+    compared = any(counts.get("before") for counts in inside["histograms"].values())
+    told = say("trial_layers.weights_sub", before=before_words(inside)) if compared else say("trial_layers.alone")
+    return told + folded
 
 
 def _head() -> list[str]:

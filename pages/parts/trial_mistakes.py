@@ -17,7 +17,7 @@ from pages.parts.trial_state import SHOWN, Asked
 from pages.parts.words import say
 
 Row = Mapping[str, Any]
-PAGE = 8
+PAGE = 12  # whole rows on small and on large windows
 
 
 def panel(home: Home, view: Row, asked: Asked, look: str) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 import streamlit as st
 
 from engine import api, api_people
-from engine.export import missing
 from engine.home import Home
 from engine.units import format_seconds
 from pages.parts import charts, details, links, trial_html
@@ -43,14 +42,20 @@ def panel(home: Home, view: Row) -> None:
 def _files(home: Home, run: Row) -> None:
     st.html(charts.title(say("trial_record.files"), say("trial_record.files_sub")))
     with st.container(horizontal=True, gap="small"):
-        if not missing(run):
+        if has_files(run):
             st.download_button(say("trial_record.zip"), _zip(home, run["key"]), _name(run) + ZIP, ZIP_TYPE,
                                key="trial_zip", on_click=STAY, help=say("trial_record.zip_help"),
                                type="primary")  # fmt: skip
         _download_text(run, "result", run["key"])
-    if missing(run):
+    if not has_files(run):
         st.caption(say("trial_record.no_files"))
     st.code(say("trial_record.command", short=run["key"][: links.SHOWN_KEY], name=_name(run)), language=SHELL)
+
+
+def has_files(run: Row) -> bool:
+    """Whether the ONNX and the packed file are on this disk: grid points and shipped results have none."""
+    files = run.get("artifact") or {}
+    return all(Path(files.get(name) or "/").is_file() for name in ("onnx", "packed"))
 
 
 def _download_text(content: Row, name: str, key: str) -> None:

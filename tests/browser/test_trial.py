@@ -81,14 +81,13 @@ def test_a_cell_of_the_matrix_chooses_the_images_and_stands_in_the_address(
     expect(page.locator(".sh-card small").first).not_to_have_text(first)
     page.reload()
     expect(page.locator(".st-key-trial_images")).to_contain_text("label T-shirt/top and answer Trouser")
-    expect(page.locator(".st-key-trial_images")).to_contain_text("9 to")
+    expect(page.locator(".st-key-trial_images")).to_contain_text("13 to")
 
 
 def test_from_explore_to_the_point_and_back(seeded: str, opened: Callable[..., Window]) -> None:
     window = opened(f"{seeded}/?point={KEY}")
     window.settled()
     page = window.page
-    page.locator(".st-key-story button", has_text="Details").click()
     page.get_by_role("link", name="Open its page").click()
     expect(page).to_have_url(re.compile(f"/trial\\?key={KEY}"))
     expect(page.locator(".st-key-trial_head .sh-story")).to_contain_text("right in")
