@@ -37,7 +37,7 @@ def draw() -> None:
     info = front_chart.info_of(shown)
     front_answer.panel(shown, info)
     front_chart.panel(shown, info, look)
-    front_views.panel(home, shown, info, look)
+    front_views.panel(home, shown, info, values["view"], look)
     if api_points.busy(home):
         _live(home, values["task"], table.version)
 

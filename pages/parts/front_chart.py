@@ -98,7 +98,7 @@ def _sub(shown: Shown) -> str:
     away = shown.view.foreign
     said = say("front_chart.sub")
     if away and shown.cost.startswith("latency"):
-        name = front_filters.machine_name(shown.table, shown.view.machine)
+        name = next((m["name"] for m in shown.table.machines if m["id"] == shown.view.machine), shown.view.machine)
         said += " " + say("front_chart.foreign", count=count(away), name=name)
     return escape(said)
 

@@ -22,7 +22,10 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """A view with the choices that led to it; ``series`` are the compared sweeps with their points in the view."""
+    """A view with the choices that led to it (all but the view below the chart, which changes nothing here).
+
+    ``series`` are the compared sweeps with their points in the view.
+    """
 
     values: Mapping[str, Any]
     table: Table

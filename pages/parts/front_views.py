@@ -24,9 +24,8 @@ KEY = "front_view"
 TARGETS = ("front", "quality", "cost")
 
 
-def panel(home: Home, shown: Shown, info: FrontInfo, theme: str) -> None:
-    """The chosen view; only that one is made."""
-    chosen = str(shown.values["view"])
+def panel(home: Home, shown: Shown, info: FrontInfo, chosen: str, theme: str) -> None:
+    """The ``chosen`` view; only that one is made."""
     st.session_state[KEY] = chosen
     with st.container(border=True, key="front_views"):
         st.segmented_control(say("front_view.label"), front_state.VIEWS, key=KEY, required=True, on_change=_keep,
