@@ -20,15 +20,14 @@ def draw() -> None:
     frame.start_runner(str(home.root))
     sweep_state.sync()
     name = sweep_state.opened()
-    notes = sweep_state.problems()
     if name:
         try:
             api_sweeps.status(home, name)
         except NotFoundError:
-            notes = [*notes, say("sweep_page.gone", id=name)]
+            sweep_state.gone(name)
             name = ""
     _heading(bool(name))
-    _told(notes)
+    _told(sweep_state.problems())
     if name:
         sweep_view.panel(home, name, look)
     else:

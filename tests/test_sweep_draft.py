@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +15,7 @@ from engine.knobs import Knob
 from engine.search import space
 from pages.parts import sweep_draft as drafts
 from pages.parts import sweep_edit as edit
-from pages.parts import sweep_json, sweep_link
+from pages.parts import sweep_json
 from pages.parts.sweep_draft import EACH, LIST, LOG, LOSSES, ONE, PHASE, RANGE, STAGES, Draft, Node, Setting
 
 TASK = "fashion_mnist"
@@ -274,38 +273,6 @@ def test_what_is_gone_changes_nothing() -> None:
                   edit.add_order(draft, 999), edit.put(draft, 999, "seed", Setting(ONE, (1,)))):  # fmt: skip
         assert after == draft
     assert edit.find(draft, 999) is None
-
-
-def test_a_link_carries_a_whole_sweep() -> None:
-    for row in READY:
-        packed = sweep_link.pack(row["spec"])
-        assert packed is not None, row["name"]
-        assert len(packed) < 1200
-        assert sweep_link.unpack(packed) == json.loads(json.dumps(row["spec"]))
-
-
-@pytest.mark.parametrize("text", ["", "nonsense", "eJwDAAAAAAE", "%%%", "A" * 5000, "\u00e9"])
-def test_a_link_that_is_none_is_one_line(text: str) -> None:
-    with pytest.raises(InputError) as problem:
-        sweep_link.unpack(text)
-    assert "\n" not in str(problem.value)
-
-
-def test_a_link_that_would_fill_the_memory_is_refused() -> None:
-    import base64
-    import zlib
-
-    bomb = base64.urlsafe_b64encode(zlib.compress(b"[" + b" " * 2_000_000 + b"]", 9)).decode().rstrip("=")
-    assert len(bomb) < sweep_link.LONGEST_TEXT
-    with pytest.raises(InputError):
-        sweep_link.unpack(bomb)
-
-
-@pytest.mark.parametrize("text", ["{", "[" * 100_000, "nul", "1" * 10_000])
-def test_pasted_text_that_is_no_json_is_one_line(text: str) -> None:
-    with pytest.raises(InputError) as problem:
-        sweep_link.parse(text)
-    assert "\n" not in str(problem.value)
 
 
 def test_a_new_phase_has_the_kind_that_was_asked_for() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import plotly.graph_objects as go
 import streamlit as st
@@ -17,6 +17,7 @@ from pages.parts.words import say
 Row = Mapping[str, Any]
 HEIGHT = 320
 OPENED = "_sweep_clicked"
+ON_SELECT: Literal["rerun"] = "rerun"
 
 
 def front(rows: Sequence[Row], theme: str, waiting: str) -> None:
@@ -39,7 +40,7 @@ def side_by_side(entries: Sequence[Row], axis: str, names: Sequence[str], lines:
 
 
 def _clickable(drawn: go.Figure, name: str, alt: str) -> None:
-    event = st.plotly_chart(drawn, key=f"chart_{name}", theme=None, on_select="rerun", selection_mode="points",
+    event = st.plotly_chart(drawn, key=f"chart_{name}", theme=None, on_select=ON_SELECT, selection_mode="points",
                             config=charts.CONFIG, alt=alt)  # fmt: skip
     key = figures.key_of(event)
     # a selection stays with its chart: it opens the page once, not again on the way back

@@ -27,6 +27,8 @@ def panel(home: Home) -> None:
 
 
 def _panel(home: Home) -> None:
+    if sweep_state.opened():  # a button in here draws this part alone
+        st.rerun()
     shown = api_sweeps.sweeps(home)
     with st.container(border=True, key="sweep_list"):
         title, sub = escape(say("sweep_list.title")), escape(say("sweep_list.sub"))

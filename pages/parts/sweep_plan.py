@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -19,6 +19,8 @@ from pages.parts.sweep_words import setting_words
 from pages.parts.words import count, say
 
 Plan = Mapping[str, Any]
+MIME = "application/json"
+STAY: Literal["ignore"] = "ignore"  # saving a file is no reason to draw the page again
 REMEMBERED_SECONDS = 5.0  # a plan reads the store and the cache of trainings: both may change meanwhile
 SHOWN_SKIPPED, SHOWN_FAULTS = 6, 4
 
@@ -174,8 +176,8 @@ def _json(spec: Mapping[str, Any]) -> None:
 
 def download(text: str, key: str) -> None:
     """A button that saves a sweep's JSON as a file."""
-    st.download_button(say("sweep_json.download"), text, say("sweep_json.file"), "application/json", key=key,
-                       help=say("sweep_json.download_help"), on_click="ignore")  # fmt: skip
+    st.download_button(say("sweep_json.download"), text, say("sweep_json.file"), MIME, key=key,
+                       help=say("sweep_json.download_help"), on_click=STAY)  # fmt: skip
 
 
 def _pasted() -> None:

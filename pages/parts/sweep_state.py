@@ -76,6 +76,12 @@ def open_sweep(name: str) -> None:
     st.session_state[OPEN] = name
 
 
+def gone(name: str) -> None:
+    """Show no sweep: there is none of this id (any more)."""
+    st.session_state[OPEN] = ""
+    st.session_state[PROBLEMS] = [*problems(), say("sweep_page.gone", id=name)]
+
+
 def edit(how: Callable[..., Draft], *more: Any) -> None:
     """Put the next draft in place of this one. From a callback."""
     before = draft()

@@ -9,6 +9,7 @@ import streamlit as st
 
 from engine.home import Home
 from pages.parts import charts, links
+from pages.parts.sweep_charts import ON_SELECT
 from pages.parts.sweep_words import value_words
 from pages.parts.words import say
 
@@ -31,7 +32,7 @@ def panel(home: Home, status: Row, rows: Sequence[Row]) -> None:
         shown = sorted(shown, key=lambda r: -(r["quality"] or 0))[:MOST]
         labels = [a["label"] for a in status["axes"]]
         found = st.dataframe([_cells(r, labels) for r in shown], key=f"sweep_table_{status['id']}", hide_index=True,
-                             on_select="rerun", selection_mode="single-row", column_config=_columns(shown),
+                             on_select=ON_SELECT, selection_mode="single-row", column_config=_columns(shown),
                              height=min(420, 40 + 35 * len(shown)))  # fmt: skip
         _opened(found, shown)
 

@@ -44,6 +44,9 @@ def _signature(status: Status) -> tuple[Any, ...]:
 
 
 def _head(home: Home, name: str) -> None:
+    # a button in here draws this part alone: what concerns the rest of the page draws all of it
+    if not sweep_state.opened() or not name.startswith(sweep_state.opened()) or frame.FAILURES in st.session_state:
+        st.rerun()
     status = api_sweeps.status(home, name)
     if _signature(status) != st.session_state.get(SEEN):
         st.rerun()
