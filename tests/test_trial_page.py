@@ -279,6 +279,7 @@ class TestUnfinished:
         page.run()
         assert not page.exception
         assert not page.error
+        assert "plain 10k · soft targets, T = 4 · 50 % zeros gradually · 8 bits" in _html(page)
         page.button(key="trial_cancel").click().run()
         assert api.status(home, key)["state"] == "cancelled"
         page.run()

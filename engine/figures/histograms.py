@@ -151,14 +151,16 @@ def _tiled(kernels: Sequence[Kernel]) -> list[list[float | None]]:
 
 
 def _heat(grid: Any, info: Filters, theme: Theme, words: Labels, end: str, shown_bar: bool) -> dict[str, Any]:
-    middle = theme.panel if theme.name == "light" else "#3a4048"
+    middle, ends = theme.panel if theme.name == "light" else "#3a4048", [-info.scale, 0.0, info.scale]
+    bar = {
+        "thickness": 10, "outlinewidth": 0, "tickfont": {"color": theme.muted}, "tickvals": ends,
+        "ticktext": [f"{v:.2g}" for v in ends],
+        "title": {"text": words["filters_bar"], "side": "right", "font": {"color": theme.muted, "size": 12}},
+    }  # fmt: skip
     return {
         "type": "heatmap", "z": grid, "xaxis": f"x{end}", "yaxis": f"y{end}", "zmin": -info.scale, "zmax": info.scale,
         "colorscale": [[0, "#0072B2"], [0.5, middle], [1, "#D55E00"]], "showscale": shown_bar, "hoverongaps": False,
-        "hovertemplate": words["filters_hover"] + "<extra></extra>",
-        "colorbar": {"thickness": 10, "outlinewidth": 0, "tickfont": {"color": theme.muted}, "nticks": 3,
-                     "title": {"text": words["filters_bar"], "side": "right", "font": {"color": theme.muted,
-                               "size": 12}}},
+        "hovertemplate": words["filters_hover"] + "<extra></extra>", "colorbar": bar,
     }  # fmt: skip
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from html import escape
 from typing import Any
 
 import streamlit as st
 
-from engine import api, api_trial
+from engine import api, api_rows, api_trial
 from engine.errors import StillhouseError
 from engine.home import Home
 from engine.units import format_seconds
-from pages.parts import curves, frame, progress, who
+from pages.parts import charts, curves, frame, links, progress, trial_pick, who
 from pages.parts.words import find, say
 
 Status = Mapping[str, Any]
@@ -23,6 +24,9 @@ def unfinished(home: Home, run: Status, look: str) -> None:
     """A trial without a result: its progress while it runs, else the reason and a button that runs it again."""
     alive = run["state"] in ALIVE
     with st.container(border=True, key="trial_state"):
+        recipe = run["recipe"]
+        named = trial_pick.words_of({**api_rows.settings(recipe), "role": api_rows.role_of(recipe)})
+        st.html(charts.title(escape(named), say("trial_head.key", short=run["key"][: links.SHOWN_KEY])))
         if alive:
             st.fragment(frame.guarded(_running), run_every=1.0)(home, run["key"], run["state"], look)
         else:
