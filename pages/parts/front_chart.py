@@ -66,7 +66,7 @@ def _clickable(drawn: go.Figure, alt: str, config: Mapping[str, Any]) -> None:
     clicked(event, "front")
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@st.cache_resource(max_entries=24, show_spinner=False)
 def _info(_shown: Shown, stamp: int) -> FrontInfo:
     answer = _shown.answer or {}
     limits, at_least = _shown.limits
@@ -78,7 +78,7 @@ def _info(_shown: Shown, stamp: int) -> FrontInfo:
     )  # fmt: skip
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@st.cache_resource(max_entries=24, show_spinner=False)
 def _drawn(_shown: Shown, _info: FrontInfo, stamp: int, theme: str) -> tuple[go.Figure, str]:
     paper = str(st.get_option(PAPER.format(theme=theme)) or "")
     drawn = figures.front_figure(_info, theme, labels=_labels(), height=HEIGHT, **({"paper": paper} if paper else {}))

@@ -70,12 +70,12 @@ def shown(home: Home, values: Mapping[str, Any], table: Table) -> Shown:
 def _shown(_home: Home, _values: Mapping[str, Any], _table: Table,
            _members: Sequence[tuple[str, frozenset[str]]], stamp: int) -> Shown:  # fmt: skip
     keys = frozenset().union(*(found for _, found in _members)) if _members else None
-    view = api_points.view(_table, _values["machine"], _values["origins"], keys=keys)
+    view = _view(_table, _table.version, _values["machine"], tuple(_values["origins"]), tuple(_values["sweeps"]), keys)
     named = [str(row["key"]) for row in view.rows] if _members else []
     series = tuple((name, np.array([key in found for key in named], dtype=bool)) for name, found in _members)
     task = catalogue.current().row("tasks", _table.task)
     direction = api_points.QUALITIES[_values["quality"]] or str(task["direction"])
-    everything = api_points.view(_table, _values["machine"])
+    everything = _view(_table, _table.version, _values["machine"], front_state.ORIGINS, (), None)
     box = api_front.box(everything, _values["cost"], _values["quality"], direction)
     limits, at_least = front_state.limits_of(_values)
     answer, inside = None, None
@@ -84,6 +84,13 @@ def _shown(_home: Home, _values: Mapping[str, Any], _table: Table,
         inside = api_front.fits(view, limits, at_least)
     metric = str(view.rows[0].get("metric") or "accuracy") if len(view.index) else "accuracy"
     return Shown(_values, _table, view, series, direction, metric, box, answer, inside, stamp)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _view(_table: Table, version: Hashable, machine: str, origins: tuple[str, ...], sweeps: tuple[str, ...],
+          _keys: frozenset[str] | None) -> View:  # fmt: skip
+    """The same points for every limit that somebody tries."""
+    return api_points.view(_table, machine, origins, keys=_keys)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
