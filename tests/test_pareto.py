@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.search.pareto import SIZES, best_under, dominates, front, front_of, hypervolume, knee, ranking
@@ -196,6 +196,7 @@ class TestHypervolume:
         with pytest.raises(ValueError, match="reference"):
             hypervolume([1.0], [1.0], reference, log=True)
 
+    @settings(deadline=None)  # the first example imports both
     @given(POINTS, DIRECTIONS)
     def test_it_is_that_of_optuna_and_of_pymoo(self, points, direction) -> None:
         wfg = pytest.importorskip("optuna._hypervolume", reason="optuna is not installed")
@@ -208,6 +209,7 @@ class TestHypervolume:
         assert found == pytest.approx(pymoo.HV(ref_point=reference)(kept) if len(kept) else 0.0)
         assert found == pytest.approx(wfg.compute_hypervolume(better, reference) if len(better) else 0.0)
 
+    @settings(deadline=None)  # the first example imports both
     @given(POINTS, DIRECTIONS)
     def test_the_front_is_that_of_optuna_and_of_pymoo(self, points, direction) -> None:
         optuna = pytest.importorskip("optuna", reason="optuna is not installed")
