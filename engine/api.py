@@ -88,7 +88,7 @@ def ensure_runner(home: Home, patience: float = 0.0) -> None:
 
 
 def submit(home: Home, recipe_json: Mapping[str, Any], who: str = LOCAL, companions: bool = True,
-           test: bool = False, host: bool = False) -> dict[str, Any]:  # fmt: skip
+           test: bool = False, host: bool = False, grids: bool = True) -> dict[str, Any]:  # fmt: skip
     """Ask for a trial; with ``companions`` also for its dense student, that student's grid and the baseline.
 
     ``known``: the result is there already. Nothing runs twice: equal keys share one trial. Raises :class:`InputError`
@@ -101,7 +101,7 @@ def submit(home: Home, recipe_json: Mapping[str, Any], who: str = LOCAL, compani
     asks = [_ask(recipe, OWN, test)]
     if companions:
         asks += [_ask(dense, DENSE), _ask(baseline, BASELINE)]
-        asks += [_ask_grid(dense, part) for part in range(GRID_PARTS)]
+        asks += [_ask_grid(dense, part) for part in range(GRID_PARTS if grids else 0)]
     stored = store_read.result(store, recipe.key)
     known = stored is not None and not stored.preview and not (test and stored.body.get("test") is None)
     store.submit(asks, who, recipe.key, api_people.cap(host))

@@ -14,12 +14,14 @@ from typing import Any
 from engine import catalogue
 from engine.errors import FileError, InputError
 from engine.recipe import Recipe
+from engine.search.replicates import family_of
 
 Row = dict[str, Any]
 SHIPPED = Path(__file__).resolve().parents[1] / "sample_data" / "shipped_results.json"
 COMPRESSING = ("shape", "mask", "quantizer")
 AMOUNTS = ("sparsity", "ratio", "amount", "fraction")
 LATENCIES = {"low_ms": "latency_low_ms", "high_ms": "latency_high_ms"}
+MEASURES = ("macro_f1", "agreement", "cross_entropy", "calibration_error")
 FACTS = ("runtime", "simulated", "slower_here", "cause", "ratio", "ratio_low", "ratio_high", "threads")
 
 
@@ -30,10 +32,13 @@ def row_of(result: Mapping[str, Any], dense_key: str, created: float | str, mach
     row |= {"task": recipe["task"], "role": role_of(recipe), "dense_key": dense_key, "created": created}
     row |= settings(recipe) | {"preview": bool(result.get("preview")), "metric": quality["metric"]}
     row |= {"quality": quality["value"], "quality_low": quality["low"], "quality_high": quality["high"]}
+    measured = result.get("metrics") or {}
+    row |= {name: measured.get(name) for name in MEASURES}
     row |= {k: cost[k] for k in ("packed_bytes", "onnx_bytes", "parameters", "nonzero", "macs")}
     row |= latency_fields(cost.get("latency"), cost.get("latency_batch32"))
     row["machine"] = machine or machine_of(result)
     row["machine_id"] = (result.get("environment") or {}).get("machine_id")
+    row["family"] = family_of(recipe)
     return row
 
 

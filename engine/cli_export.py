@@ -70,7 +70,7 @@ def _run_again(home: Home, run: Run) -> Iterator[Run]:
 
 
 def _finish(home: Home, key: str) -> None:
-    progress = Progress(sys.stderr, key)
+    progress = Progress(sys.stderr, [key])
     try:
         api.ensure_runner(home)
         end = api.wait(home, [key], progress)[key]

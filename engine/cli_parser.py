@@ -14,6 +14,7 @@ from engine.units import parse_bytes, parse_count, parse_ms, parse_share
 KINDS = ("tasks", "models", "losses", "stages")
 COSTS = ("packed_bytes", "onnx_bytes", "latency_ms", "macs")
 PORT = 8501
+MAX_SEEDS = 20  # as engine.search.replicates
 MAX_SWEEP_TRIALS, MAX_BUDGET_SECONDS = 2000, 30 * 24 * 3600
 _INVALID_CHOICE = re.compile(r"invalid choice: '(.*?)' \(choose from")
 Commands = Any  # argparse keeps the class of its subparsers to itself
@@ -130,6 +131,8 @@ def _run(commands: Commands) -> None:
     add("--labels", type=whole("--labels", 1, 10**9), metavar="N", help="labelled images; the others are unlabelled")
     add("--data", type=one_of("--data", DATA), metavar="|".join(DATA))
     add("--seed", type=whole("--seed", 0, MAX_SEED), metavar="N")
+    add("--seeds", type=whole("--seeds", 1, MAX_SEEDS), default=1, metavar="N",
+        help="run it with N seeds, --seed and those after it, for a mean with an interval (1)")  # fmt: skip
     add("--no-recalibrate", action="store_true", help="do not append BatchNorm recalibration")
     add("--no-baseline", action="store_true", help="do not run the dense student and the baseline beside it")
     add("--test", action="store_true", help="also read the test set, once")

@@ -6,10 +6,10 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TextIO
 
-from engine import api
+from engine import api, api_statistics
 from engine.cli_recipe import recipe_of
 from engine.errors import StillhouseError, TrialFailedError
 from engine.figures.hover import cause_words, quality_words
@@ -30,32 +30,31 @@ def run(options: argparse.Namespace, home: Home) -> int:
     """Run one trial (and its dense student and baseline); 0 done, 1 failed, 130 cancelled."""
     recipe = recipe_of(options)
     api.check(recipe)
-    sent = api.submit(home, recipe, companions=not options.no_baseline, test=options.test)
-    key = sent["key"]
-    keys = [key] if options.no_baseline else list(dict.fromkeys((key, sent["dense"], sent["baseline"])))
-    progress = Progress(sys.stderr, key)
+    sent = api_statistics.submit(home, recipe, options.seeds, companions=not options.no_baseline, test=options.test)
+    keys = list(dict.fromkeys((*sent["keys"], *sent["companions"])))
+    progress = Progress(sys.stderr, sent["keys"])
     progress.say(_announced(home, recipe, sent))
     try:
         api.ensure_runner(home)
         ends = api.wait(home, keys, progress)
     except KeyboardInterrupt:
         progress.end()
-        return _withdraw(home, key, options.json)
+        return _withdraw(home, sent["keys"], options.json)
     progress.end()
-    return _report(home, key, ends, options.json)
+    return _report(home, sent["keys"], ends, options.json)
 
 
 class Progress:
     """Progress on ``out``: one line that is drawn again on a terminal, a line an epoch elsewhere."""
 
-    def __init__(self, out: TextIO, key: str) -> None:
-        self._out, self._key, self._terminal = out, key, out.isatty()
+    def __init__(self, out: TextIO, keys: Collection[str]) -> None:
+        self._out, self._keys, self._terminal = out, keys, out.isatty()
         self._drawn, self._width = 0.0, 0
         self._said: dict[str, tuple[Any, ...]] = {}
 
     def __call__(self, status: Mapping[str, Any]) -> None:
         """Take one status of ``engine.api.wait``."""
-        text = progress_text(status, "trial" if status["key"] == self._key else "beside it")
+        text = progress_text(status, "trial" if status["key"] in self._keys else "beside it")
         milestone = status["state"] in ENDED
         if self._terminal and (milestone or time.monotonic() - self._drawn >= REDRAW_SECONDS):
             self._out.write("\r" + text.ljust(self._width))
@@ -107,7 +106,8 @@ def summary(run_object: Run) -> list[str]:
     if latency:
         simulated = " (simulated: no kernel here runs these bits)" if latency["simulated"] else ""
         lines.append(f"  {format_ms(latency['median_ms'])} a call on {latency['runtime']}{simulated}")
-    known = facts(run_object)
+    lines += _seeds(run_object)
+    known = facts(run_object, run_object.get("differences"))
     sentence = [s for s in (_size(known), *_points(known), _speed(known, words)) if s]
     if sentence:
         lines.append("  " + ", ".join(sentence))
@@ -120,16 +120,24 @@ def summary(run_object: Run) -> list[str]:
 
 def _announced(home: Home, recipe: Mapping[str, Any], sent: Mapping[str, Any]) -> str:
     name = f"trial {sent['key'][:SHOWN_KEY]}"
+    several = len(sent["keys"])
+    name += f" and {several - 1} more seed{'s' * (several > 2)}" if several > 1 else ""
     if sent["known"]:
-        return f"{name} is known already"
+        return f"{name} {'is' if several == 1 else 'are'} known already"
     expected = api.estimate(home, recipe)
-    return f"{name}: about {format_seconds(expected['seconds'])} expected ({expected['basis']})"
+    each = "" if several == 1 else " each"
+    return f"{name}: about {format_seconds(expected['seconds'])} expected{each} ({expected['basis']})"
 
 
-def _report(home: Home, key: str, ends: Mapping[str, Any], as_json: bool) -> int:
-    outcome, state = api.result(home, key), ends[key]["state"]
+def _report(home: Home, keys: Sequence[str], ends: Mapping[str, Any], as_json: bool) -> int:
+    """What came out of the first of ``keys``, the others being its replicates; it fails when one of them did."""
+    worst = next((s for s in ("failed", "cancelled") for k in keys if ends[k]["state"] == s), "done")
+    key = next(k for k in keys if ends[k]["state"] == worst)
+    outcome, state = api.result(home, keys[0]), worst
+    if outcome["quality"] is not None:
+        outcome |= api_statistics.summary(home, keys[0])
     for other, end in ends.items():
-        if other != key and end["state"] == "failed":
+        if other not in keys and end["state"] == "failed":
             sys.stderr.write(f"stillhouse: beside it, {other[:SHOWN_KEY]} failed: {_one_line(str(end.get('error')))}\n")
     if as_json:
         print_json(outcome)
@@ -143,12 +151,14 @@ def _report(home: Home, key: str, ends: Mapping[str, Any], as_json: bool) -> int
     return 0
 
 
-def _withdraw(home: Home, key: str, as_json: bool) -> int:
-    """Ctrl-C: withdraw the trial, wait until it has really stopped (a second one leaves at once)."""
-    api.cancel(home, key)
+def _withdraw(home: Home, keys: Sequence[str], as_json: bool) -> int:
+    """Ctrl-C: withdraw the trials, wait until they have really stopped (a second one leaves at once)."""
+    for each in keys:
+        api.cancel(home, each)
+    key = keys[0]
     ends = time.monotonic() + CANCEL_SECONDS
     try:
-        while api.status(home, key)["state"] not in ENDED and time.monotonic() < ends:
+        while any(api.status(home, k)["state"] not in ENDED for k in keys) and time.monotonic() < ends:
             time.sleep(0.05)
         if as_json:
             print_json(api.result(home, key))
@@ -190,8 +200,27 @@ def _size(known: Facts) -> str:
 
 
 def _points(known: Facts) -> list[str]:
-    pairs = (("teacher", known.points_over_teacher), ("baseline", known.points_over_baseline))
-    return [f"{abs(p):.1f} points {'above' if p > 0 else 'below'} the {n}" for n, p in pairs if p is not None]
+    pairs = (("teacher", known.points_over_teacher, known.beside_teacher),
+             ("baseline", known.points_over_baseline, known.beside_baseline))  # fmt: skip
+    return [f"not distinguishable from the {n} ({p:+.1f} points)" if beside == "level" else
+            f"{abs(p):.1f} points {'above' if p > 0 else 'below'} the {n}"
+            for n, p, beside in pairs if p is not None]  # fmt: skip
+
+
+def _seeds(run_object: Run) -> list[str]:
+    """The mean over seeds, where there are several."""
+    found = run_object.get("seeds") or {}
+    mean = found.get("quality")
+    if not mean:
+        return []
+    metric = run_object["quality"]["metric"]
+    value, low, high = (quality_words(mean[name], metric) for name in ("value", "low", "high"))
+    lines = [f"  {mean['count']} seeds: {value} on average (95 % interval {low} to {high}, Student's t over seeds)"]
+    for name, pair in found["differences"].items():
+        verdict = "not distinguishable from" if pair["verdict"] == "tied" else f"{pair['verdict']}"
+        lines.append(f"  {pair['seeds']} pairs of seeds: {100 * pair['difference']:+.2f} points, {verdict} the {name} "
+                     f"({100 * pair['low']:+.2f} to {100 * pair['high']:+.2f})")  # fmt: skip
+    return lines
 
 
 def _speed(known: Facts, words: Any) -> str:

@@ -20,13 +20,14 @@ DIRECTIONS = ("maximize", "minimize")
 
 @dataclass(frozen=True)
 class Quality:
-    """A task's metric with its 95 % interval."""
+    """A task's metric with its 95 % interval over examples; ``method`` made the interval (wilson or bootstrap)."""
 
     metric: str
     value: float
     low: float
     high: float
     direction: str = "maximize"
+    method: str = "wilson"
 
     def __post_init__(self) -> None:
         if not all(math.isfinite(v) for v in (self.value, self.low, self.high)):

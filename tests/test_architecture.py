@@ -31,6 +31,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
             "engine.preview",
         ),
         *("engine.tasks._fashion_mnist_files", "engine.search.pareto", "engine.figures", "engine.metrics"),
+        *("engine.statistics", "engine.search.replicates"),
         *("engine.search.space", "engine.search.plan", "engine.search.orders", "engine.search.importance"),
     ),
     "tensors": ("engine.weights", "engine.step", "engine.taps"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engine import api, cli, cli_parser, cli_run
+from engine import api, api_statistics, cli, cli_parser, cli_run
 from engine.cli_recipe import recipe_of
 
 TASK = "fashion_mnist"
@@ -20,14 +20,17 @@ class FakeEngine:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, state: str = "done", error: str | None = None) -> None:
         self.state, self.error, self.asked, self.cancelled = state, error, {}, []
         self.interrupt = False
-        names = ("submit", "ensure_runner", "wait", "result", "cancel", "status")
-        for name in names:
+        for name in ("ensure_runner", "wait", "result", "cancel", "status"):
             monkeypatch.setattr(api, name, getattr(self, name))
+        monkeypatch.setattr(api_statistics, "submit", self.submit)
+        monkeypatch.setattr(api_statistics, "summary", lambda *_: {"seeds": {"seeds": [], "quality": None}})
         monkeypatch.setattr(api, "estimate", lambda *_: {"seconds": 8.0, "basis": "a guess"})
 
-    def submit(self, home: Any, recipe: Any, companions: bool = True, test: bool = False) -> dict[str, Any]:
+    def submit(self, home: Any, recipe: Any, seeds: int, companions: bool = True, test: bool = False) -> dict[str, Any]:
         self.asked = {"recipe": recipe, "companions": companions, "test": test}
-        return {"key": "k" * 32, "dense": "d" * 32, "baseline": "b" * 32, "known": False}
+        others = ["d" * 32, "b" * 32] if companions else []
+        return {"key": "k" * 32, "keys": [32 * name for name in "kmn"[:seeds]], "companions": others,
+                "known": False}  # fmt: skip
 
     def ensure_runner(self, home: Any) -> None: ...
 
@@ -107,7 +110,7 @@ class TestRun:
                 return True
 
         out = Terminal()
-        progress = cli_run.Progress(out, "k")
+        progress = cli_run.Progress(out, ["k"])
         for fraction in (0.1, 0.5):
             progress({"key": "k", "state": "done", "progress": {"fraction": fraction}})
         progress.end()
