@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import zstandard
 from numpy.typing import NDArray
 from onnx import numpy_helper, shape_inference
 
@@ -82,7 +81,7 @@ def read(model: bytes, packed: bytes, bits: Mapping[str, int] | None = None) -> 
 
 def tensor_bytes(model: bytes, packed: bytes) -> dict[str, int]:
     """Bytes in ``packed`` of every tensor that is stored for itself, by name; a shared stream counts once."""
-    index, sizes = _index(packed), []
+    index, sizes = decoder.index(packed), []
     for row in index["streams"]:
         sizes.append(_stored(row))
     named = {span.start: span for span in spans(model)}
@@ -98,17 +97,9 @@ def tensor_bytes(model: bytes, packed: bytes) -> dict[str, int]:
     return found
 
 
-def _index(packed: bytes) -> dict[str, Any]:
-    """The packed file's index; the file has been decoded once, so that its sizes are known to be right."""
-    *_, raw, stored = decoder.HEADER.unpack_from(packed)
-    data = packed[decoder.HEADER.size : decoder.HEADER.size + stored]
-    head = data if stored == raw else zstandard.ZstdDecompressor().decompress(data, max_output_size=raw)
-    index: dict[str, Any] = decoder._json(head.partition(b"\n")[0])
-    return index
-
-
 def _stored(row: list[Any]) -> int:
-    return int(row[2]) + _stored(row[3]) if row[0] == "sparse" else int(row[-1])
+    """Bytes of one stream: a container's own, and those of the one inside it."""
+    return int(row[-2]) + _stored(row[-1]) if isinstance(row[-1], list) else int(row[-1])
 
 
 @dataclass(frozen=True)
