@@ -31,8 +31,9 @@ LAYERS: dict[str, tuple[str, ...]] = {
             "engine.preview",
         ),
         *("engine.tasks._fashion_mnist_files", "engine.search.pareto", "engine.figures", "engine.metrics"),
-        *("engine.statistics", "engine.search.replicates"),
+        *("engine.statistics", "engine.search.replicates", "engine.search.likely"),
         *("engine.search.space", "engine.search.plan", "engine.search.orders", "engine.search.importance"),
+        *("engine.search.ranking", "engine.search.longer", "engine.search.atlas"),
     ),
     "tensors": ("engine.weights", "engine.step", "engine.taps"),
     "plug-ins": (
