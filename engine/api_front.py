@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engine import api, api_points, catalogue, figures, metrics
+from engine import api, api_chances, api_points, catalogue, figures, metrics
 from engine.api_points import View
 from engine.errors import StillhouseError
 from engine.home import Home
@@ -28,13 +28,14 @@ def recommend(home: Home, task: str, limits: Mapping[str, float], at_least: floa
               rows: Sequence[Row] | View | None = None) -> dict[str, Any]:  # fmt: skip
     """The best point within ``limits`` (a cost's most, inclusive) that reaches ``at_least``, and how sure that is.
 
-    ``{"best", "runner_up": row or None, "probability", "basis", "images", "meets", "fits", "of", "reason", "nearest",
-    "machine"}``. ``probability``: of ``best`` being better than ``runner_up`` on other images of the same kind, from
-    the kept predictions of both, by a paired bootstrap over validation images; None unless ``basis`` is ``paired``
-    (else ``alone``: no runner-up, ``missing``: no predictions kept for one of them, ``uncounted``: the metric is not a
-    share of right answers). ``meets``: the probability of ``best`` reaching ``at_least``, in the same way. ``fits``
-    points of ``of`` keep to the limits. With none, ``reason`` is ``empty``, ``costs``, ``quality`` or ``both`` and
-    ``nearest`` has the least of each limited cost and the best quality.
+    ``{"best", "runner_up": row or None, "probability", "basis", "images", "tied", "meets", "fits", "of", "reason",
+    "nearest", "machine"}``. ``probability``: of ``best`` being better than ``runner_up`` on other images of the same
+    kind, from the kept predictions of both, by a paired bootstrap over validation images; ``basis`` is then ``paired``,
+    or ``seeds`` where one of them is a mean over seeds, which are redrawn too. None with the basis ``alone`` (no
+    runner-up), ``missing`` (no predictions kept for one of them) or ``uncounted`` (the metric is not a share of right
+    answers). ``tied``: the 95 % interval of their difference holds zero. ``meets``: the probability of ``best``
+    reaching ``at_least``, in the same way. ``fits`` points of ``of`` keep to the limits. With none, ``reason`` is
+    ``empty``, ``costs``, ``quality`` or ``both``; ``nearest`` has the least of each limited cost and the best quality.
 
     Without ``rows`` all points of the home count, shipped ones too, but no times of other machines. Previews never do.
     """
@@ -45,7 +46,7 @@ def recommend(home: Home, task: str, limits: Mapping[str, float], at_least: floa
     first, second = ([chosen.table.rows[chosen.index[i]] for i in order[:2]] + [None, None])[:2]
     answer = {"best": first, "runner_up": second, "fits": len(order), "of": int(np.isfinite(columns["quality"]).sum())}
     sure = _sure(home, task, first, second, at_least) if first else {"probability": None, "basis": "none", "images": 0,
-                                                              "meets": None}  # fmt: skip
+                                                              "meets": None, "tied": None}  # fmt: skip
     why = {"reason": "" if first else _reason(columns, limits, at_least, direction),
            "nearest": {} if first else _nearest(columns, limits, direction)}  # fmt: skip
     return answer | sure | why | {"machine": chosen.machine}
@@ -108,21 +109,31 @@ def _direction(task: str, name: str) -> str:
 
 
 def _sure(home: Home, task: str, first: Row, second: Row | None, at_least: float | None) -> dict[str, Any]:
-    facts: dict[str, Any] = {"probability": None, "basis": "alone", "images": 0, "meets": None}
+    facts: dict[str, Any] = {"probability": None, "basis": "alone", "images": 0, "meets": None, "tied": None}
     if first.get("metric") not in COUNTED:
         return facts | {"basis": "uncounted"}
     if at_least is not None:
         facts["meets"] = _meets(home, task, first, at_least)
     if second is None:
         return facts
+    facts["tied"] = api_chances.tied(home, first, second)
     try:
         probability, images = better(home, task, first["key"], second["key"])
+        if first.get("members") or second.get("members"):  # means of several seeds, which are drawn as well
+            moved = api_chances.better(home, first, second)
+            return facts | {
+                "probability": moved,
+                "images": images,
+                "basis": "seeds" if moved is not None else "missing",
+            }
     except StillhouseError:  # shipped results keep no predictions
         return facts | {"basis": "missing"}
     return facts | {"probability": probability, "basis": "paired", "images": images}
 
 
 def _meets(home: Home, task: str, row: Row, at_least: float) -> float | None:
+    if row.get("members"):
+        return api_chances.reaches(home, row, at_least)
     try:
         right = _right(home, task, row["key"])
     except StillhouseError:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from engine import api, api_home, api_rows, store_read
 from engine.home import Home
 from engine.measure import machine as machines_here
+from engine.search import replicates
 
 Row: TypeAlias = Mapping[str, Any]
 Numbers: TypeAlias = npt.NDArray[np.float64]
@@ -38,7 +39,8 @@ _tables: dict[tuple[Path, str], Table] = {}
 class Table:
     """Rows of one task; ``columns`` maps each of COSTS and QUALITIES to an array [N], NaN where nothing was measured.
 
-    ``version`` changes whenever a row does. ``origin`` and ``machine`` are arrays [N] of words.
+    ``version`` changes whenever a row does. ``origin`` and ``machine`` are arrays [N] of words. ``full`` rows may stand
+    on a front: no previews, and where a recipe ran with several seeds only the row of their mean.
     """
 
     task: str
@@ -93,12 +95,12 @@ def table(home: Home, task: str) -> Table:
 
 
 def table_of(rows: Iterable[Row], task: str = "", version: Hashable = None) -> Table:
-    """A table of given rows; those that are not done are left out."""
-    kept = [row for row in rows if row.get("state", "done") == "done"]
+    """A table of given rows; those that are not done are left out, means over seeds are added (see ``full``)."""
+    kept = replicates.together([row for row in rows if row.get("state", "done") == "done"])
     columns = {name: _column(kept, name) for name in (*COSTS, *QUALITIES)}
     named = np.array([machine_of(row) for row in kept], dtype=np.str_)
     origin = np.array([str(row.get("origin")) for row in kept], dtype=np.str_)
-    full = np.array([not row.get("preview") for row in kept], dtype=bool)
+    full = np.array([not (row.get("preview") or row.get("replicate")) for row in kept], dtype=bool)
     return Table(task, version, kept, columns, origin, named, full, tuple(machines(kept)))
 
 
@@ -116,7 +118,8 @@ def view(table: Table, machine: str = "", origins: Iterable[str] | None = None, 
         wanted = set(students)
         mask &= np.fromiter((r.get("student") in wanted for r in table.rows), bool, len(table.rows))
     if keys is not None:
-        mask &= np.fromiter((r["key"] in keys for r in table.rows), bool, len(table.rows))
+        mask &= np.fromiter((not keys.isdisjoint(r.get("members") or (r["key"],)) for r in table.rows), bool,
+                            len(table.rows))  # fmt: skip
     index = np.flatnonzero(mask)
     columns = {name: values[index] for name, values in table.columns.items()}
     away = np.zeros(len(index), bool) if chosen == ANY else table.machine[index] != chosen

@@ -199,7 +199,7 @@ def right(home: Home, key: str) -> Right | None:
     return _right(home, key, _stamp(home, key))
 
 
-@functools.lru_cache(maxsize=8192)
+@functools.lru_cache(maxsize=2048)
 def _right(home: Home, key: str, stamp: int) -> Right | None:
     logits = api_trial.logits(home, key)
     body = api_status.body(home, key)

@@ -8,13 +8,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from engine import api, api_front, api_points, catalogue
+from engine import api, api_chances, api_front, api_points, catalogue
 from engine.cli_parser import KINDS
 from engine.cli_run import SHOWN_KEY, print_json
 from engine.errors import InputError, NotFoundError
 from engine.figures.hover import plain_text, quality_words
 from engine.figures.labels import labels_of
-from engine.figures.pareto_info import cost_words, pareto_info
+from engine.figures.pareto_info import cost_words, free_of, pareto_info
 from engine.home import Home
 from engine.knobs import Knob
 from engine.units import format_share
@@ -24,7 +24,7 @@ COLUMNS = (
     "pruning", "schedule", "sparsity", "bits", "labels", "data", "epochs", "seed", "metric", "quality", "quality_low",
     "quality_high", "packed_bytes", "onnx_bytes", "parameters", "nonzero", "macs", "latency_ms", "latency_low_ms",
     "latency_high_ms", "latency32_ms", "runtime", "simulated", "slower_here", "cause", "ratio", "machine", "created",
-    "dense_key",
+    "dense_key", "seeds", "chance", "tied_with",
 )  # fmt: skip
 Row = Mapping[str, Any]
 
@@ -52,11 +52,17 @@ def results(options: argparse.Namespace, home: Home) -> int:
 
 
 def front(options: argparse.Namespace, home: Home) -> int:
-    """The Pareto front of quality against the cost, cheapest first."""
-    rows = _rows(home, options.task)
+    """The Pareto front of quality against the cost, cheapest first, with each point's chance of being on it.
+
+    ``tied_with``: the cheapest point of the front whose quality cannot be told from the point's own.
+    """
+    rows = api_chances.together(_rows(home, options.task))
     info = pareto_info(rows, options.cost, direction=_direction(options.task))
-    by_key = {row["key"]: row for row in rows}
+    sure = api_chances.chances_of(home, options.task, rows, options.cost, free_of(rows, options.cost))
+    by_key = {row["key"]: {**row, "chance": chance} for row, chance in zip(rows, sure, strict=True)}
     line = [by_key[info.points[i].key] for i in info.front]
+    for row, other in zip(line, api_chances.ties(home, line, [row[options.cost] for row in line]), strict=True):
+        row["tied_with"] = None if other is None else line[other]["key"]
     knee = None if info.knee is None else info.points[info.knee].key
     return _print(line, options, {"task": options.task, "cost": options.cost, "front": line, "knee": knee}, knee)
 
@@ -94,9 +100,14 @@ def _advice(found: Mapping[str, Any], doubted: bool) -> list[str]:
     lines.append(f"runner-up: {_plain(second)}; {second['key'][:SHOWN_KEY]}")
     if doubted and found["probability"] is None:
         lines.append("how sure that is cannot be told: predictions are kept for runs of this home only")
+    elif doubted and found["basis"] == "seeds":
+        lines.append(f"better than the runner-up with probability {found['probability']:.2f} "
+                     f"({found['images']} validation images, seeds where several ran)")  # fmt: skip
     elif doubted:
         lines.append(f"better than the runner-up with probability {found['probability']:.2f} "
                      f"(paired, {found['images']} validation images, one training run each)")  # fmt: skip
+    if doubted and found["tied"]:
+        lines.append("the two cannot be told apart: the 95 % interval of their difference holds zero")
     return lines
 
 
@@ -149,6 +160,12 @@ def _line(row: Row, cost: str) -> str:
     shipped = row["origin"] == "shipped" and name != "shipped"  # whose milliseconds are another machine's
     marks = [word for word, on in (("simulated", row.get("simulated")), ("slower here", row.get("slower_here")),
                                    ("preview", row.get("preview")), ("shipped", shipped)) if on]  # fmt: skip
+    if row.get("seeds"):
+        marks.insert(0, f"mean of {row['seeds']} seeds")
+    if row.get("chance") is not None:
+        marks.append(f"on the front {100 * row['chance']:.0f} %")
+    if row.get("tied_with"):
+        marks.append(f"not distinguishable from {row['tied_with'][:SHOWN_KEY]}")
     text = f"{row['key'][:SHOWN_KEY]}  {quality:>7}  {shown:>9}  {row.get('student') or '?':<16} {name:<8}  {pruned}"
     return ", ".join([text, *filter(None, [bits, *marks])])
 

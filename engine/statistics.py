@@ -19,6 +19,7 @@ import numpy.typing as npt
 from engine import metrics
 
 Numbers: TypeAlias = npt.NDArray[np.float64]
+Z95 = metrics.Z95
 WILSON, BOOTSTRAP, STUDENT = "wilson", "bootstrap", "t"
 TIMES = 2000  # bootstrap samples: the ends of an interval are then known to a few percent of its width
 CHUNK = 100  # samples that are drawn at once, which bounds the memory
@@ -234,6 +235,6 @@ def spread_of(low: float | None, high: float | None, log: bool = False) -> float
 
 
 __all__ = [
-    "ABOVE", "BELOW", "TIED", "Difference", "Estimate", "classification", "difference", "mean", "over_seeds",
+    "ABOVE", "BELOW", "TIED", "Z95", "Difference", "Estimate", "classification", "difference", "mean", "over_seeds",
     "quantiles", "redrawn", "share", "spread_of", "weights",
 ]  # fmt: skip

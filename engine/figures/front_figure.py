@@ -10,7 +10,7 @@ import numpy as np
 from engine.figures.front_info import FrontInfo, Group, Indexes, Line
 from engine.figures.hover import quality_words
 from engine.figures.labels import Labels, labels_of
-from engine.figures.pareto_figure import GL_BEYOND, INTERVALS_UP_TO, OPACITY, REFERENCES, SIZES, SYMBOLS
+from engine.figures.pareto_figure import FAINT, GL_BEYOND, INTERVALS_UP_TO, LEAST, OPACITY, REFERENCES, SIZES, SYMBOLS
 from engine.figures.pareto_info import axis_of, cost_words
 from engine.figures.theme import CLEAR, Theme, axis, layout, theme_of
 
@@ -76,10 +76,10 @@ def _group(info: FrontInfo, group: Group, quick: str, theme: Theme, words: Label
     loud = _markers(info, group.front, "scatter", name, group.style, colour, theme)
     rest["marker"] |= {
         "size": SIZES.get(group.style, 6),
-        "opacity": _opacity(info, group.rest, OPACITY.get(group.style, 0.5)),
+        "opacity": _opacity(info, group.rest, OPACITY.get(group.style, 0.5), strong),
     }
     size = SIZES[group.style] if strong else 8 if group.style == "grid" else 11
-    loud["marker"] |= {"size": size, "opacity": _opacity(info, group.front, 1.0)}
+    loud["marker"] |= {"size": size, "opacity": _opacity(info, group.front, 1.0, strong, front=True)}
     if not strong and not series:
         loud["marker"]["color"] = theme.front
     loud["showlegend"] = not len(group.rest)
@@ -114,10 +114,18 @@ def _symbols(info: FrontInfo, index: Indexes, symbol: str) -> str | list[str]:
     return [f"{symbol}-open" if h else symbol for h in hollow.tolist()] if hollow.any() else symbol
 
 
-def _opacity(info: FrontInfo, index: Indexes, full: float) -> Any:
-    if info.inside is None:
-        return full
-    return np.where(info.inside[index], full, full * OUTSIDE).astype(np.float32)
+def _opacity(info: FrontInfo, index: Indexes, full: float, strong: bool = True, front: bool = False) -> Any:
+    """The likelier on the front, the stronger; single seeds of several faintly, and what breaks a limit."""
+    found = np.full(len(index), full)
+    if info.chance is not None and not strong:
+        chance = info.chance[index]
+        known = LEAST + (full - LEAST) * chance if front else full + (1 - full) * chance
+        found = np.where(np.isnan(chance), found, known)
+    if info.replicate is not None:
+        found = np.where(info.replicate[index], found * FAINT, found)
+    if info.inside is not None:
+        found = np.where(info.inside[index], found, found * OUTSIDE)
+    return full if bool((found == full).all()) else found.astype(np.float32)
 
 
 def _intervals(info: FrontInfo, index: Indexes, colour: str) -> Figure:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from engine.figures.hover import hover_text, quality_words
 from engine.figures.labels import Labels, labels_of
-from engine.figures.pareto_info import GROUPS, SHOWN_BELOW_BEST, axis_of, cost_words, group_of
+from engine.figures.pareto_info import GROUPS, SHOWN_BELOW_BEST, axis_of, cost_words, group_of, told
 from engine.search import pareto
 from engine.units import decade_ticks
 
@@ -49,6 +49,7 @@ class Line(NamedTuple):
 class FrontInfo(NamedTuple):
     """The chart. Positions refer to ``xs``, ``ys``, ``keys``; ``inside`` points keep to every limit (None: no limits).
 
+    ``chance`` is the probability of being on the front, NaN where unknown; ``replicate`` marks single seeds of several.
     ``limit`` is the most that the drawn cost may be, ``at_least`` the worst quality that is good enough; ``beyond``
     points lie outside ``y_range``, ``left_out`` rows lack the cost or the quality.
     """
@@ -76,6 +77,8 @@ class FrontInfo(NamedTuple):
     beyond: int
     left_out: int
     spread: tuple[Numbers, Numbers] | None
+    chance: Numbers | None = None
+    replicate: Mask | None = None
 
 
 def front_info(
@@ -83,21 +86,22 @@ def front_info(
     direction: str = "maximize", counts: Mask | None = None, series: Sequence[tuple[str, Mask]] = (),
     limit: float | None = None, at_least: float | None = None, inside: Mask | None = None, best: str | None = None,
     runner_up: str | None = None, box: tuple[float, float, float, float] | None = None, metric: str = "accuracy",
-    labels: Labels | None = None,
+    labels: Labels | None = None, chances: Numbers | None = None,
 ) -> FrontInfo:  # fmt: skip
     """The chart of ``rows`` [M]; ``columns`` hold their costs and qualities [M], NaN where missing.
 
     ``counts`` marks the points that may be on a front (others are drawn only), ``inside`` those that keep to every
     limit, of which ``limit`` is the one on the drawn cost and ``at_least`` the one on the task's own quality.
     ``series`` are names with masks [M], each drawn alike with a front of its own; without them points are grouped by
-    what they are and share one front. ``best`` and ``runner_up`` are keys, ``box`` is what :func:`box_of` gives. Raises
-    :class:`InputError` for an unknown ``cost``.
+    what they are and share one front, on which they are with probability ``chances`` [M]. ``best`` and ``runner_up``
+    are keys, ``box`` is what :func:`box_of` gives. Raises :class:`InputError` for an unknown ``cost``.
     """
     axis, words = axis_of(cost), labels_of(labels)
     x, y = columns[cost], columns[quality]
     kept = np.flatnonzero(np.isfinite(x) & (x > 0) & np.isfinite(y))
     xs, ys, chosen = x[kept], y[kept], [rows[i] for i in kept.tolist()]
     free = np.ones(len(kept), bool) if counts is None else counts[kept]
+    sure = None if chances is None else chances[kept]
     parts = [(name, f"series{i}", mask[kept]) for i, (name, mask) in enumerate(series)]
     box = box or box_of(xs, ys, direction)
     lines = _lines(xs, ys, free, parts, direction, box)
@@ -109,11 +113,11 @@ def front_info(
     x_range = _x_range(xs[(ys >= y_range[0]) & (ys <= y_range[1])], limit)
     return FrontInfo(
         cost, quality, metric if quality == "quality" else quality, direction, xs, ys, keys,
-        _hovers(chosen, lines, words, metric), _groups(chosen, parts, lines), lines,
+        _hovers(chosen, lines, words, metric, sure), _groups(chosen, parts, lines), lines,
         None if inside is None else inside[kept], _flag(chosen, "simulated" if axis.timed else ""),
         _flag(chosen, "slower_here"), marked[0], marked[1], limit, at_least if quality == "quality" else None,
         x_range, y_range, decade_ticks(*x_range, axis.steps), beyond, len(rows) - len(kept),
-        _spread(chosen, quality),
+        _spread(chosen, quality), sure, _flag(chosen, "replicate"),
     )  # fmt: skip
 
 
@@ -193,11 +197,13 @@ def _groups(rows: Sequence[Row], parts: Sequence[tuple[str, str, Mask]], lines: 
     return tuple(g for g in found if len(g.rest) or len(g.front))
 
 
-def _hovers(rows: Sequence[Row], lines: Sequence[Line], words: Labels, metric: str) -> tuple[str, ...]:
+def _hovers(rows: Sequence[Row], lines: Sequence[Line], words: Labels, metric: str,
+            chances: Numbers | None) -> tuple[str, ...]:  # fmt: skip
     wanted = range(len(rows)) if len(rows) <= HOVER_UP_TO else {int(i) for line in lines for i in line.points}
     found = [""] * len(rows)
     for i in wanted:
-        found[i] = hover_text(rows[i], words, metric)
+        sure = None if chances is None or math.isnan(chances[i]) else float(chances[i])
+        found[i] = told(hover_text(rows[i], words, metric), sure, words)
     return tuple(found)
 
 

@@ -16,7 +16,7 @@ REMEMBERED = 20_000
 FIELDS = (
     "quality", "quality_low", "quality_high", "packed_bytes", "onnx_bytes", "latency_ms", "simulated", "role",
     "student", "teacher", "loss", "temperature", "weight", "pruning", "schedule", "sparsity", "bits", "epochs",
-    "labels", "seed", "slower_here", "cause", "ratio", "preview", "origin", "machine",
+    "labels", "seed", "slower_here", "cause", "ratio", "preview", "origin", "machine", "seeds", "replicate",
 )  # fmt: skip
 _TAG = re.compile(r"<[^>]+>")
 
@@ -48,7 +48,7 @@ def recipe_words(row: Row, words: Labels) -> str:
             row.get("student"), row.get("teacher"), row.get("loss"), row.get("temperature"), row.get("weight"), words
         ),
         _compressed(row.get("sparsity"), row.get("bits"), row.get("pruning"), row.get("schedule"), words),
-        _training(row.get("epochs"), row.get("labels"), row.get("seed"), words),
+        _training(row.get("epochs"), row.get("labels"), row.get("seed"), row.get("seeds"), words),
     )
     return "<br>".join(part for part in parts if part)
 
@@ -104,10 +104,12 @@ def _compressed(sparsity: Any, bits: Any, pruning: Any, schedule: Any, words: La
 
 
 @functools.lru_cache(maxsize=1000)
-def _training(epochs: Any, count: Any, seed: Any, words: Labels) -> str:
+def _training(epochs: Any, count: Any, seed: Any, seeds: Any, words: Labels) -> str:
     if epochs is None:
         return ""
     labels = words["labels_all"] if count is None else words["labels_some"].format(count=f"{count:g}")
+    if seeds:
+        return words["hover_training_seeds"].format(epochs=f"{epochs:g}", labels=labels, seeds=seeds)
     return words["hover_training"].format(epochs=f"{epochs:g}", labels=labels, seed=0 if seed is None else seed)
 
 
@@ -121,6 +123,8 @@ def _notes(row: Row, words: Labels) -> list[str]:
         notes.append(words["hover_zeros"])
     if row.get("preview"):
         notes.append(words["hover_preview"])
+    if row.get("replicate"):
+        notes.append(words["hover_replicate"])
     if row.get("origin") == "shipped":
         notes.append(words["hover_shipped"])
         if row.get("machine"):

@@ -16,6 +16,7 @@ SYMBOLS = {"grid": "square", "shipped": "diamond", "trial": "circle", "baseline"
            "dense": "triangle-up", "teacher": "star"}  # fmt: skip
 SIZES = {"grid": 5, "shipped": 8, "trial": 8, "baseline": 12, "dense": 12, "teacher": 15}
 OPACITY = {"grid": 0.35, "shipped": 0.6, "trial": 0.6, "baseline": 1.0, "dense": 1.0, "teacher": 1.0}
+LEAST, FAINT = 0.35, 0.3  # of its strength: what is hardly ever on the front, and one seed of several
 REFERENCES = ("baseline", "dense", "teacher")
 
 Figure = dict[str, Any]
@@ -44,7 +45,8 @@ def _group(group: str, marks: Sequence[Mark], quick: str, theme: Theme, words: L
     quiet = _trace(rest, kind, group, words[group], _colour(group, theme), theme)
     loud = _trace(front, "scatter", group, words[group], _colour(group, theme), theme)
     if group not in REFERENCES:
-        loud["marker"] |= {"size": 8 if group == "grid" else 11, "color": theme.front, "opacity": 1.0}
+        loud["marker"] |= {"size": 8 if group == "grid" else 11, "opacity": 1.0}
+        loud["marker"]["color"] = shades(theme.front, strengths(front, 1.0))
         loud["showlegend"] = not rest
     elif rest:
         loud["showlegend"] = False
@@ -57,20 +59,45 @@ def _colour(group: str, theme: Theme) -> str:
 
 
 def _trace(marks: Sequence[Mark], kind: str, group: str, name: str, colour: str, theme: Theme) -> Figure:
-    opacity = OPACITY[group]
     strong = group in REFERENCES
+    found = strengths(marks, OPACITY[group])
+    # Plotly fades by opacity what is not selected, and takes one number there: differing strengths lie in the colours
+    opacity, fill = (1.0, shades(colour, found)) if isinstance(found, list) else (found, colour)
     trace: Figure = {
         "type": kind, "mode": "markers", "name": name, "legendgroup": group, "showlegend": True,
         "x": [m.x for m in marks], "y": [m.y for m in marks], "customdata": [[m.key] for m in marks],
         "hovertext": [m.hover for m in marks], "hovertemplate": "%{hovertext}<extra></extra>",
-        "marker": {"symbol": _symbols(marks, SYMBOLS[group]), "size": SIZES[group], "color": colour, "opacity": opacity,
-                   "line": {"width": 1 if strong else 0.5, "color": theme.text if strong else colour}},
+        "marker": {"symbol": _symbols(marks, SYMBOLS[group]), "size": SIZES[group], "color": fill, "opacity": opacity,
+                   "line": {"width": 1 if strong else 0.5, "color": theme.text if strong else fill}},
         # Plotly fades what is not selected; the selected point has its own ring instead
         "selected": {"marker": {"opacity": opacity}}, "unselected": {"marker": {"opacity": opacity}},
     }  # fmt: skip
     if 0 < len(marks) <= INTERVALS_UP_TO and group != "grid":
         trace |= _intervals(marks, theme.muted if not strong else colour)
     return trace
+
+
+def strength(base: float, chance: float | None, replicate: bool, front: bool) -> float:
+    """How strongly a point is drawn: the more, the likelier it is on the front; a single seed of several faintly."""
+    if replicate:
+        return base * FAINT
+    if chance is None:
+        return base
+    return LEAST + (base - LEAST) * chance if front else base + (1 - base) * chance
+
+
+def strengths(marks: Sequence[Mark], base: float) -> float | list[float]:
+    """One opacity where all marks have the same."""
+    found = [round(strength(base, m.chance, m.replicate, m.front), 3) for m in marks]
+    return found if len(set(found)) > 1 else found[0] if found else base
+
+
+def shades(colour: str, opacity: float | list[float]) -> str | list[str]:
+    """``colour`` (#rrggbb), or one of it for each opacity."""
+    if not isinstance(opacity, list):
+        return colour if opacity == 1.0 else shades(colour, [opacity])[0]
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return [f"rgba({red},{green},{blue},{alpha:.3g})" for alpha in opacity]
 
 
 def _symbols(marks: Sequence[Mark], symbol: str) -> str | list[str]:

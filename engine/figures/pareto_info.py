@@ -18,6 +18,7 @@ Steps = tuple[tuple[float, str], ...]
 GROUPS = ("grid", "shipped", "trial", "baseline", "dense", "teacher")
 SHOWN_BELOW_BEST = 0.16
 LEAST_SPAN = 2.6
+SURE, SURE_WORDS = 0.01, "99 %"
 
 
 class Axis(NamedTuple):
@@ -39,7 +40,10 @@ COSTS: dict[str, Axis] = {
 
 
 class Mark(NamedTuple):
-    """One point. ``hollow``: its time is simulated; ``elsewhere``: timed on another machine than this one."""
+    """One point. ``hollow``: its time is simulated; ``elsewhere``: timed on another machine than this one.
+
+    ``chance``: the probability of being on the front; ``replicate``: one seed of several, whose mean is a point.
+    """
 
     key: str
     x: float
@@ -54,6 +58,8 @@ class Mark(NamedTuple):
     slower: bool
     elsewhere: bool
     hover: str
+    chance: float | None = None
+    replicate: bool = False
 
 
 class ParetoInfo(NamedTuple):
@@ -86,34 +92,54 @@ def pareto_info(
     direction: str = "maximize",
     machine: str | None = None,
     labels: Labels | None = None,
+    chances: Sequence[float | None] | None = None,
 ) -> ParetoInfo:
     """The points of ``rows`` (the dicts of ``engine.api.rows``), their front and what to open with.
 
     Times from different machines are not comparable: once a point was timed on ``machine`` (default: where the newest
-    trial of this home ran) only such points enter the front of a time. Previews never do. Raises
-    :class:`InputError` for an unknown ``cost``.
+    trial of this home ran) only such points enter the front of a time. Previews never do, nor runs whose seeds stand
+    there as one (``replicate``). ``chances`` are each row's of being on it. Raises :class:`InputError` for a bad cost.
     """
     axis = axis_of(cost)
     words = labels_of(labels)
-    usable = [row for row in rows if _usable(row, cost)]
+    places = [i for i, row in enumerate(rows) if _usable(row, cost)]
+    usable = [rows[i] for i in places]
+    sure = [chances[i] if chances is not None else None for i in places]
     here = _foreign(usable, machine) if axis.timed else [False] * len(usable)
-    free = [not (foreign or row.get("preview")) for row, foreign in zip(usable, here, strict=True)]
+    free = _counting(usable, here)
     costs = [row[cost] if ok else None for row, ok in zip(usable, free, strict=True)]
     qualities = [row["quality"] for row in usable]
     line = pareto.front(costs, qualities, direction)
     on_front = set(line)
-    points = tuple(
-        _mark(row, cost, axis, i in on_front, here[i], hover_text(row, words, metric)) for i, row in enumerate(usable)
-    )
+    texts = [told(hover_text(row, words, metric), sure[i], words) for i, row in enumerate(usable)]
+    points = tuple(_mark(row, cost, axis, i in on_front, here[i], texts[i], sure[i]) for i, row in enumerate(usable))
     chosen = next((i for i, mark in enumerate(points) if selected is not None and mark.key == selected), None)
     y_range, below = _y_range(points, direction, chosen)
     x_range = _x_range(points, y_range)
     bend = pareto.knee(costs, qualities, direction)
-    ticks = decade_ticks(*x_range, axis.steps)
-    left_out = len(rows) - len(usable)
+    ticks, left_out = decade_ticks(*x_range, axis.steps), len(rows) - len(usable)
     return ParetoInfo(
         cost, metric, direction, points, tuple(line), bend, chosen, left_out, below, x_range, y_range, ticks
     )
+
+
+def free_of(rows: Sequence[Row], cost: str, machine: str | None = None) -> list[bool]:
+    """Which rows may be on the front of ``cost``, as in :func:`pareto_info`."""
+    usable = [i for i, row in enumerate(rows) if _usable(row, cost)]
+    some = [rows[i] for i in usable]
+    here = _foreign(some, machine) if axis_of(cost).timed else [False] * len(some)
+    found = [False] * len(rows)
+    for i, free in zip(usable, _counting(some, here), strict=True):
+        found[i] = free
+    return found
+
+
+def told(hover: str, chance: float | None, words: Labels) -> str:
+    """A point's text with its chance of being on the front, where there is one worth telling."""
+    if chance is None or chance < SURE:
+        return hover
+    shown = f"> {SURE_WORDS}" if chance > 1 - SURE else f"{100 * chance:.0f} %"
+    return f"{hover}<br>{words['hover_chance'].format(chance=shown)}"
 
 
 def alt_text(info: ParetoInfo, labels: Labels | None = None) -> str:
@@ -157,6 +183,10 @@ def _usable(row: Row, cost: str) -> bool:
     return 0 < value < math.inf and math.isfinite(quality)
 
 
+def _counting(rows: Sequence[Row], foreign: Sequence[bool]) -> list[bool]:
+    return [not (away or row.get("preview") or row.get("replicate")) for row, away in zip(rows, foreign, strict=True)]
+
+
 def _foreign(rows: Sequence[Row], machine: str | None) -> list[bool]:
     """Which rows were timed on another machine; none when nothing was timed on this one yet."""
     own = [row for row in rows if row.get("origin") != "shipped" and row.get("machine")]
@@ -173,7 +203,7 @@ def _same_machine(row: Row, here: Row) -> bool:
     return not (row.get(name) and here.get(name)) or bool(row[name] == here[name])
 
 
-def _mark(row: Row, cost: str, axis: Axis, front: bool, elsewhere: bool, hover: str) -> Mark:
+def _mark(row: Row, cost: str, axis: Axis, front: bool, elsewhere: bool, hover: str, chance: float | None) -> Mark:
     x, y = float(row[cost]), float(row["quality"])
     x_low, x_high = (row.get(axis.low), row.get(axis.high)) if axis.low else (None, None)
     y_low, y_high = row.get("quality_low"), row.get("quality_high")
@@ -182,6 +212,7 @@ def _mark(row: Row, cost: str, axis: Axis, front: bool, elsewhere: bool, hover: 
         x if x_low is None else float(x_low), x if x_high is None else float(x_high),
         y if y_low is None else float(y_low), y if y_high is None else float(y_high),
         group_of(row), front, axis.timed and bool(row.get("simulated")), bool(row.get("slower_here")), elsewhere, hover,
+        chance, bool(row.get("replicate")),
     )  # fmt: skip
 
 

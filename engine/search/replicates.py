@@ -98,3 +98,18 @@ def origin_of(rows: Sequence[Row]) -> str:
     """Where a family comes from: runs of its own count most, shipped ones least."""
     found = {str(row.get("origin")) for row in rows}
     return next((name for name in ("trial", "grid", "shipped") if name in found), "trial")
+
+
+def together(rows: Sequence[Row]) -> Sequence[Row]:
+    """``rows`` with one mean row for each recipe that ran with several seeds; its own runs are marked ``replicate``.
+
+    The best of five seeds is best by luck: what a recipe gives is their mean, so that stands on fronts and its runs
+    are only drawn. Rows without replicates are handed on as they are.
+    """
+    found = families(rows)
+    if not found:
+        return rows
+    names = {family.name for family in found}
+    marked = [{**row, "replicate": True} if row.get("family") in names and not row.get("preview") else row
+              for row in rows]  # fmt: skip
+    return [*marked, *(mean_row(family) for family in found)]
