@@ -154,9 +154,10 @@ class Visitor:
         if kind == "delta":
             self._note(message.delta.new_element)
         elif kind == "new_session":
-            self._hash = message.new_session.page_script_hash
             if not message.metadata.run.fragment_ids:  # a run of the whole page: it says anew what is to be polled
                 self._end_polls(list(self._fragments))
+        elif kind == "navigation":
+            self._hash = message.navigation.page_script_hash
         elif kind == "page_info_changed":
             self.query = message.page_info_changed.query_string
         elif kind == "auto_rerun":

@@ -14,6 +14,9 @@ from collections.abc import Callable, Iterator
 from html import escape
 from typing import Any, ParamSpec
 
+# Plotly looks whether pandas is there while it draws; were the first table to bring it, a chart that another person's
+# page draws at that moment would meet half of it
+import pandas as pd  # noqa: F401
 import streamlit as st
 
 from engine import api, api_people
