@@ -150,7 +150,10 @@ def _fresh(address: Mapping[str, str]) -> bool:
     edited = st.session_state.pop(EDITED, False)
     if address == st.session_state.get(WRITTEN):
         return False
-    if not address and WRITTEN in st.session_state and st.session_state.get(state.LAST_PAGE) != PAGE:
+    away = st.session_state.get(state.LAST_PAGE) != PAGE
+    # back from another page: by the navigation with a bare address, by the back button with that page's parameters,
+    # since Streamlit leaves an entry in the history that has this page's name and those
+    if away and WRITTEN in st.session_state and not address.keys() & set(PARAMETERS):
         return False
     recent = time.monotonic() - st.session_state.get(AT, -math.inf) < LAG_SECONDS
     return not ((edited or recent) and address in st.session_state.get(PAST, ()))

@@ -131,6 +131,13 @@ def test_a_real_sweep_from_start_to_end(working: str, opened: Callable[..., Wind
     expect(page.locator(".sh-table")).to_contain_text(re.compile(r"[+−]\d+\.\d \([+−]\d"))
     assert page.evaluate(OVERFLOW) <= 0
     assert page.evaluate(SPILLED) == []
+    point = page.locator(".st-key-chart_sweep_packed_bytes path.point").last.bounding_box()
+    assert point
+    page.mouse.click(point["x"] + point["width"] / 2, point["y"] + point["height"] / 2)
+    expect(page).to_have_url(re.compile(r"trial\?key=[0-9a-f]{12}$"))
+    page.wait_for_timeout(1000)
+    page.go_back()
+    expect(head).to_contain_text("2 of 2 trials")
     page.locator(".st-key-sweep_back button").first.click()
     row = page.locator("[class*='st-key-sweep_open_'] button").first
     row.click()
