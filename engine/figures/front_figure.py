@@ -89,8 +89,11 @@ def _group(info: FrontInfo, group: Group, quick: str, theme: Theme, words: Label
 
 
 def _sorted(info: FrontInfo, index: Indexes) -> Indexes:
-    """Points within the limits first: the legend's symbol looks like the first point."""
-    return index if info.inside is None else index[np.argsort(~info.inside[index], kind="stable")]
+    """Points within the limits first, single seeds last: the legend's symbol looks like the first point."""
+    behind = np.zeros(len(index), np.int8) if info.inside is None else 2 * ~info.inside[index]
+    if info.replicate is not None:
+        behind = behind + info.replicate[index]
+    return index[np.argsort(behind, kind="stable")]
 
 
 def _markers(info: FrontInfo, index: Indexes, kind: str, name: str, style: str, colour: str, theme: Theme) -> Figure:

@@ -8,8 +8,9 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
-from engine import figures
-from pages.parts import points, state
+from engine import api_chances, figures
+from engine.figures.pareto_info import free_of
+from pages.parts import frame, points, state
 from pages.parts.words import find, load, say
 
 Row = Mapping[str, Any]
@@ -56,13 +57,22 @@ def _clicked(chart: str) -> Any:
 @st.cache_resource(max_entries=128, show_spinner=False)
 def _pareto(_rows: Sequence[Row], stamp: int, cost: str, selected: str | None, theme: str, height: int) -> Any:
     labels = _labels()
-    info = figures.pareto_info(_rows, cost, selected=selected, labels=labels)
+    rows, chances = likely(_rows, stamp, cost)
+    info = figures.pareto_info(rows, cost, selected=selected, labels=labels, chances=chances)
     drawn = figures.pareto_figure(info, theme, labels=labels, height=height)
     # one legend below both charts (see legend) instead of one in each
     drawn["layout"] |= {"showlegend": False, "margin": {"l": 8, "r": 12, "t": 10, "b": 8}}
     if not _rows:
         drawn["layout"]["annotations"] = [_in_the_middle(say("chart.empty"))]
     return _in_page_font(drawn), figures.alt_pareto(info, labels)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def likely(_rows: Sequence[Row], stamp: int, cost: str) -> tuple[Sequence[Row], list[float | None]]:
+    """The rows with the means of several seeds among them, and how likely each is on the front."""
+    rows = api_chances.together(_rows)
+    task = str(rows[0]["task"]) if rows else ""
+    return rows, api_chances.chances_of(frame.home(), task, rows, cost, free_of(rows, cost)) if rows else []
 
 
 @st.cache_resource(max_entries=128, show_spinner=False)

@@ -8,13 +8,15 @@ from typing import Any
 
 import streamlit as st
 
-from engine import api
+from engine import api, api_statistics
+from engine.api_statistics import USUAL_SEEDS
 from engine.home import Home
 from engine.units import format_seconds
 from pages.parts import choices, frame, state, who
 from pages.parts.choices import Form
 from pages.parts.words import say
 
+SEEDS = "run_seeds"
 PRESETS: dict[str, dict[str, Any]] = {
     "start": {},
     "small": {"student": "plain_29k", "epochs": 5, "sparsity": 0.7, "bits": 4},
@@ -27,6 +29,7 @@ def bar(home: Home, form: Form, recipe: Mapping[str, Any], known: bool, runs: in
     with st.container(border=True, key="run_bar", horizontal=True, vertical_alignment="center", gap="medium"):
         _presets(form)
         st.markdown(say("run.known") if known else expected(home, recipe, runs), width="stretch")
+        st.toggle(say("run.seeds", count=USUAL_SEEDS), key=SEEDS, help=say("run.seeds_help", count=USUAL_SEEDS))
         st.button(say("run.button"), key="run", type="primary", help=say("run.help"), on_click=_start,
                   args=(home, dict(recipe)), width=140)  # fmt: skip
 
@@ -72,6 +75,7 @@ def _start(home: Home, recipe: Mapping[str, Any]) -> None:
     """Submit what the page shows; a refusal is said where errors are said, on the rerun that follows."""
     with frame.told():
         api.ensure_runner(home)
-        submitted = api.submit(home, recipe, who.who(), host=who.is_host())
+        seeds = USUAL_SEEDS if st.session_state.get(SEEDS) else 1
+        submitted = api_statistics.submit(home, recipe, seeds, who.who(), host=who.is_host())
         state.remember_job(submitted["key"])
         state.choose({"point": submitted["key"][:12]})

@@ -53,7 +53,8 @@ def _clickable(drawn: go.Figure, name: str, alt: str) -> None:
 
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _front(_rows: Sequence[Row], stamp: int, cost: str, theme: str, waiting: str) -> Any:
-    info = figures.pareto_info(_rows, cost)
+    rows, chances = charts.likely(_rows, stamp, cost)
+    info = figures.pareto_info(rows, cost, chances=chances)
     drawn = figures.pareto_figure(info, theme, height=HEIGHT)
     drawn["layout"] |= {"showlegend": False, "margin": {"l": 8, "r": 12, "t": 10, "b": 8}}
     if not _rows:
