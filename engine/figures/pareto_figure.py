@@ -68,7 +68,7 @@ def _trace(marks: Sequence[Mark], kind: str, group: str, name: str, colour: str,
         "x": [m.x for m in marks], "y": [m.y for m in marks], "customdata": [[m.key] for m in marks],
         "hovertext": [m.hover for m in marks], "hovertemplate": "%{hovertext}<extra></extra>",
         "marker": {"symbol": _symbols(marks, SYMBOLS[group]), "size": SIZES[group], "color": fill, "opacity": opacity,
-                   "line": {"width": 1 if strong else 0.5, "color": theme.text if strong else fill}},
+                   "line": {"width": 1 if strong else 0.5, "color": shades(theme.text, found) if strong else fill}},
         # Plotly fades what is not selected; the selected point has its own ring instead
         "selected": {"marker": {"opacity": opacity}}, "unselected": {"marker": {"opacity": opacity}},
     }  # fmt: skip
@@ -109,6 +109,8 @@ def _symbols(marks: Sequence[Mark], symbol: str) -> str | list[str]:
 def _intervals(marks: Sequence[Mark], colour: str) -> Figure:
     """The 95 % intervals as thin bars."""
     style = {"type": "data", "symmetric": False, "thickness": 0.8, "width": 2, "color": colour}
+    # the intervals of single seeds would hide the one of their mean
+    marks = [m._replace(y_low=m.y, y_high=m.y, x_low=m.x, x_high=m.x) if m.replicate else m for m in marks]
     bars = {"error_y": style | {"array": [m.y_high - m.y for m in marks], "arrayminus": [m.y - m.y_low for m in marks]}}
     if any(m.x_high > m.x_low for m in marks):
         spans = {"array": [m.x_high - m.x for m in marks], "arrayminus": [m.x - m.x_low for m in marks]}
@@ -130,8 +132,8 @@ def _front_line(info: ParetoInfo, theme: Theme, words: Labels) -> Figure:
 def _slower(info: ParetoInfo, quick: str, theme: Theme, words: Labels) -> list[Figure]:
     """A cross over every point that is smaller and yet slower here."""
     marks = [p for p in info.points if p.slower]
-    quiet = [m for m in marks if m.group == "grid" and not m.front]
-    loud = [m for m in marks if not (m.group == "grid" and not m.front)]
+    quiet = [m for m in marks if m.replicate or (m.group == "grid" and not m.front)]
+    loud = [m for m in marks if not (m.replicate or (m.group == "grid" and not m.front))]
     return [
         {
             "type": quick if part is quiet else "scatter", "mode": "markers", "name": words["slower"],

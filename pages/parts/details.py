@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Mapping
 from html import escape
@@ -10,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from engine import api
+from engine import api, api_statistics
 from engine.errors import StillhouseError
 from engine.home import Home
 from pages.parts import choices, links, state, story
@@ -46,19 +45,15 @@ def _heading(focus: Focus) -> str:
 
 def paired(home: Home, run: Row) -> dict[str, dict[str, float]]:
     """Paired differences to the teacher and the dense student, where both sides' predictions are kept."""
-    found = {}
-    for name in story.OTHERS:
-        other = run.get(name)
-        if other and other.get("key") and other["key"] != run["key"]:
-            # shipped results keep no predictions: then the plain difference stays
-            with contextlib.suppress(StillhouseError):
-                found[name] = _difference(home, run["key"], other["key"], bool(run.get("preview")))
-    return found
+    # shipped results keep no predictions: then the plain difference stays
+    found = _differences(home, run["key"], str([(run.get(name) or {}).get("key") for name in story.OTHERS]),
+                         bool(run.get("preview")))  # fmt: skip
+    return {name: pair for name, pair in found.items() if name in story.OTHERS}
 
 
 @st.cache_resource(max_entries=512, show_spinner=False)
-def _difference(_home: Home, key: str, other: str, preview: bool) -> dict[str, float]:
-    return api.paired(_home, key, other)
+def _differences(_home: Home, key: str, others: str, preview: bool) -> dict[str, dict[str, Any]]:
+    return api_statistics.differences(_home, key)
 
 
 def _numbers(row: Row) -> None:
