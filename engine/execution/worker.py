@@ -32,6 +32,7 @@ ENTRIES = {
     "retime": "engine.retiming:retime",
     "inspect": "engine.inspection:inspect",
 }
+BEHIND_PAGES = 5  # trials use every core that is free, but a page that somebody looks at comes first
 MEMORY_SHARE = 0.9  # of the machine's memory: a runaway worker fails with a reason instead of being killed at random
 
 
@@ -39,6 +40,7 @@ def prepare() -> None:
     """Run once as a worker starts: follow the parent into death, bound the memory, import and warm what trials need."""
     threading.Thread(target=_follow_parent, daemon=True).start()
     os.setpgid(0, 0)  # a group of its own, so that a measuring child goes with its worker
+    os.nice(BEHIND_PAGES)
     signal.signal(signal.SIGTERM, _leave)
     _limit_memory()
     try:
