@@ -72,9 +72,10 @@ def serve(db: sqlite3.Connection, who: str, now: float) -> None:
 
 
 def open_trials(db: sqlite3.Connection, who: str) -> int:
-    """How many trials somebody has queued or running: own runs and those of sweeps, not what a run brings with it."""
+    """How many trials somebody has queued or running: own runs, sweeps, longer runs, not what a run brings with it."""
     counted = f"""SELECT count(DISTINCT w.id) FROM work w JOIN requests r ON r.id = w.id AND r.withdrawn IS NULL
-        WHERE {OPEN} AND r.who = ? AND w.kind = 'trial' AND (r.parent = r.id OR r.parent LIKE 'sweep:%')"""
+        WHERE {OPEN} AND r.who = ? AND w.kind = 'trial'
+        AND (r.parent = r.id OR r.parent LIKE 'sweep:%' OR r.parent LIKE 'longer:%')"""
     return int(db.execute(counted, (who,)).fetchone()[0])
 
 

@@ -15,6 +15,7 @@ from engine.figures.heat import heat_figure, heat_info
 from engine.figures.hover import plain_text
 from engine.figures.importances import alt_text as alt_importances
 from engine.figures.importances import importances_figure, importances_info
+from engine.figures.longer import alt_longer, alt_trust, longer_figure, longer_info, trust_figure, trust_info
 from engine.figures.parallel import alt_text as alt_parallel
 from engine.figures.parallel import parallel_figure, parallel_info
 from engine.figures.pareto_figure import pareto_figure
@@ -35,9 +36,11 @@ __all__ = [
     "alt_gaps",
     "alt_heat",
     "alt_importances",
+    "alt_longer",
     "alt_parallel",
     "alt_pareto",
     "alt_soft_targets",
+    "alt_trust",
     "box_of",
     "compare_figure",
     "compare_info",
@@ -53,6 +56,8 @@ __all__ = [
     "importances_figure",
     "importances_info",
     "key_of",
+    "longer_figure",
+    "longer_info",
     "parallel_figure",
     "parallel_info",
     "pareto_figure",
@@ -60,4 +65,6 @@ __all__ = [
     "plain_text",
     "soft_targets_figure",
     "soft_targets_info",
+    "trust_figure",
+    "trust_info",
 ]

@@ -100,6 +100,16 @@ ENGLISH: Labels = {
     "alt_layers": "{count} layers. The largest is {largest} with {size} of {total}; "
     "{busiest} does {share} of the multiply-adds.",
     "alt_layers_empty": "No layers yet.",
+    "axis_coding": "bits a weight",
+    "coding_stored": "in the packed file",
+    "coding_nominal": "bits of the number format",
+    "coding_entropy": "entropy",
+    "coding_context": "with contexts",
+    "coding_hover": "<b>{name}</b><br>{count} weights in {size}<br>bits a weight: {stored} in the file, "
+    "{nominal} by the number format,<br>{entropy} entropy, {context} with contexts",
+    "alt_coding": "{count} layers. Bits a weight over all of them: {stored} in the packed file, {nominal} by the "
+    "number format, {entropy} entropy, {context} in a coder with contexts.",
+    "alt_coding_empty": "No weights are stored as integers.",
     "weights_before": "dense student",
     "weights_after": "this network",
     "weights_count": "weights (log scale)",
@@ -194,7 +204,7 @@ ENGLISH: Labels = {
     "longer_hover": "<b>{short}</b> {metric} after {before} epochs, <b>{long}</b> after {after}",
     "longer_whole": "all settings",
     "longer_within": "one student's runs",
-    "trust_x": "rank correlation of short and long runs (95 % interval)",
+    "trust_x": "rank correlation, short with long (95 %)",
     "trust_few": "too few: {pairs} pairs",
     "trust_hover": "<b>{value}</b> for {name} ({low} to {high}), {pairs} pairs",
     "alt_longer": "{count} recipes after {short} and after {long} epochs, {here} of them of this home. The best short "
