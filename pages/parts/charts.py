@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import plotly.graph_objects as go
 import streamlit as st
 
 from engine import api_chances, figures
-from engine.figures.pareto_info import free_of
+from engine.figures.pareto_info import ParetoInfo, free_of
 from pages.parts import frame, points, state
+from pages.parts.drawing import Drawn
 from pages.parts.words import find, load, say
 
 Row = Mapping[str, Any]
@@ -56,15 +56,37 @@ def _clicked(chart: str) -> Any:
 
 @st.cache_resource(max_entries=128, show_spinner=False)
 def _pareto(_rows: Sequence[Row], stamp: int, cost: str, selected: str | None, theme: str, height: int) -> Any:
+    """The chart with its ring. All that differs between two people who look at other points is that ring."""
     labels = _labels()
+    info, drawn = _unringed(_rows, stamp, cost, theme, height)
+    place = next((i for i, mark in enumerate(info.points) if mark.key == selected), None)
+    if place is None:
+        return drawn, figures.alt_pareto(info, labels)
+    mark, chosen = info.points[place], info._replace(selected=place)
+    if mark.y < info.y_range[0]:  # it lies under what the chart opens with, which reaches down to it then
+        rows, chances = likely(_rows, stamp, cost)
+        chosen = figures.pareto_info(rows, cost, selected=selected, labels=labels, chances=chances)
+        return _framed(chosen, _rows, theme, height), figures.alt_pareto(chosen, labels)
+    alone = chosen._replace(points=(mark,), front=(), knee=None, selected=0)
+    ring = figures.pareto_figure(alone, theme, labels=labels, height=height)["data"][-1]
+    return drawn.with_trace(ring), figures.alt_pareto(chosen, labels)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _unringed(_rows: Sequence[Row], stamp: int, cost: str, theme: str, height: int) -> tuple[ParetoInfo, Drawn]:
+    """The chart as it is for everybody."""
     rows, chances = likely(_rows, stamp, cost)
-    info = figures.pareto_info(rows, cost, selected=selected, labels=labels, chances=chances)
-    drawn = figures.pareto_figure(info, theme, labels=labels, height=height)
+    info = figures.pareto_info(rows, cost, labels=_labels(), chances=chances)
+    return info, _framed(info, _rows, theme, height)
+
+
+def _framed(info: ParetoInfo, rows: Sequence[Row], theme: str, height: int) -> Drawn:
+    drawn = figures.pareto_figure(info, theme, labels=_labels(), height=height)
     # one legend below both charts (see legend) instead of one in each
     drawn["layout"] |= {"showlegend": False, "margin": {"l": 8, "r": 12, "t": 10, "b": 8}}
-    if not _rows:
+    if not rows:
         drawn["layout"]["annotations"] = [_in_the_middle(say("chart.empty"))]
-    return _in_page_font(drawn), figures.alt_pareto(info, labels)
+    return _in_page_font(drawn)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
@@ -88,10 +110,10 @@ def _in_the_middle(text: str) -> dict[str, Any]:
     return {"text": text, "xref": "paper", "yref": "paper", "x": 0.5, "y": 0.5, "showarrow": False}
 
 
-def _in_page_font(drawn: dict[str, Any]) -> go.Figure:
-    """Validated once, so that each rerun only copies it; text in the font that the page already has."""
+def _in_page_font(drawn: dict[str, Any]) -> Drawn:
+    """Text in the font that the page already has."""
     drawn["layout"]["font"] = {**drawn["layout"]["font"], "family": FONT}
-    return go.Figure(drawn)
+    return Drawn(drawn)
 
 
 def _labels() -> Mapping[str, str] | None:
