@@ -12,7 +12,7 @@ from typing import Any
 from engine import catalogue
 from engine.errors import FileError, InputError, NotFoundError
 from engine.export_text import EXAMPLE, README, REBUILD
-from engine.files import atomic_write, disk_errors
+from engine.files import atomic_write, check_artifact, disk_errors
 from engine.units import format_bytes, format_ms
 
 DECODER = Path(__file__).with_name("artifact") / "decoder.py"
@@ -46,6 +46,7 @@ def write(run: Run, folder: Path, force: bool = False) -> list[Path]:
         raise FileError(
             f"trial {run['key']}: its files are not on this disk; `stillhouse export` in a terminal runs it again"
         )
+    check_artifact(*(Path(run["artifact"][name]) for name in NEEDED))
     names = {name: Path(run["artifact"][name]).name for name in NEEDED}
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)

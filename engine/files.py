@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from engine.errors import StoreError
+from engine.errors import FileError, StoreError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _REMEDIES = {
@@ -33,6 +34,21 @@ def disk_errors(path: Path) -> Iterator[None]:
         if remedy is None:
             raise
         raise StoreError(f"{path}: {remedy}") from None
+
+
+def check_artifact(onnx: Path, packed: Path) -> None:
+    """Raise :class:`FileError` unless ``onnx`` is, byte for byte, the model that ``packed`` was made of.
+
+    A packed file holds its ONNX file's SHA-256 from byte 5 on (see engine/artifact/decoder.py).
+    """
+    try:
+        with packed.open("rb") as file:
+            head = file.read(37)
+        same = hashlib.sha256(onnx.read_bytes()).digest() == head[5:]
+    except OSError as problem:
+        raise FileError(f"{problem.filename}: it cannot be read ({problem.strerror}); run the trial again") from None
+    if not same or head[:4] != b"SHPK":
+        raise FileError(f"{onnx}: it is not the model of {packed.name}: one of them is damaged; run the trial again")
 
 
 def atomic_write(path: Path, content: bytes | str) -> None:

@@ -18,6 +18,7 @@ from engine.home import Home
 from engine.inspection_steps import UNTRAINED, Step, Work, step_files, teacher_work
 from engine.inspection_weights import Weights, filters, histograms
 from engine.measure import machine
+from engine.measure.bytes import report as bytes_report
 from engine.recipe import Recipe
 from engine.student import Report
 
@@ -44,6 +45,7 @@ def facts(steps: Sequence[Step], before: Weights, what: str | None) -> dict[str,
     - ``phases``: :meth:`Step.row` of every step; ``layers``: the last one's, each as in
       :class:`engine.artifact.reading.LayerReading`.
     - ``packed``: how the last packed file's ``total`` bytes divide into ``layers``, ``other`` tensors and ``graph``.
+    - ``bytes``: where they are and what they could be, see :func:`engine.measure.bytes.report`.
     - ``histograms``, ``filters``: see :mod:`engine.inspection_weights`. ``before`` says what they begin with: dense
       (the first step), initial (the weights before training) or None. ``weights``: trained, or folded (with norms).
     """
@@ -53,6 +55,7 @@ def facts(steps: Sequence[Step], before: Weights, what: str | None) -> dict[str,
     return {
         "phases": [s.row() for s in steps], "layers": [asdict(layer) for layer in reading.layers],
         "packed": {"total": len(last.packed), **shares, "graph": reading.graph_bytes},
+        "bytes": bytes_report(last.onnx, last.packed, last.bits, [layer.name for layer in reading.layers]),
         "before": what, "weights": "folded" if last.model is None else "trained",
         "histograms": histograms(before, after), "filters": filters(before, after),
         **{name: machine.facts()[name] for name in ("machine", "machine_id")},

@@ -6,6 +6,7 @@ The seed chooses what goes wrong (see ``fault``); ``STUB_SECONDS`` is how long a
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Callable
@@ -45,8 +46,9 @@ def run(
             curve.append(CurvePoint(len(curve) + 1, 1.0 / (step + 1), 0.5 + step / 100))
             report({"curve": vars(curve[-1])})
     with atomic_folder(home.artifact(recipe.key)) as folder:
-        (folder / "model.onnx").write_bytes(b"onnx " + recipe.key.encode())
-        (folder / "model.packed").write_bytes(b"packed")
+        onnx = b"onnx " + recipe.key.encode()
+        (folder / "model.onnx").write_bytes(onnx)
+        (folder / "model.packed").write_bytes(b"SHPK\x02" + hashlib.sha256(onnx).digest())
     outcome = outcome_of(recipe, test)
     return replace(outcome, result=replace(outcome.result, curve=tuple(curve)))
 

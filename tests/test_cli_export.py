@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -33,7 +34,8 @@ def finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: Any) -> dict
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     (tmp_path / "made").mkdir()
     onnx.save(model, tmp_path / "made" / "model.onnx")
-    (tmp_path / "made" / "model.packed").write_bytes(b"packed")
+    digest = hashlib.sha256((tmp_path / "made" / "model.onnx").read_bytes()).digest()
+    (tmp_path / "made" / "model.packed").write_bytes(b"SHPK\x02" + digest)
     quality = {"metric": "accuracy", "value": 0.9, "low": 0.89, "high": 0.91, "direction": "maximize"}
     latency = {"median_ms": 0.05, "runtime": "onnxruntime 1.32", "threads": 1, "simulated": True, "slower_here": False}
     cost = {"packed_bytes": 6, "onnx_bytes": 400, "parameters": 10174, "nonzero": 5000, "macs": 7, "latency": latency}

@@ -29,6 +29,7 @@ TRAIN = {"epochs": 1, "loss": {"name": "kd"}, "teachers": ["teacher"]}
 PRUNE = {"name": "prune_magnitude", "sparsity": 0.6, "schedule": "gradual"}
 FINISH = {"stages": [{"name": "quantize_linear", "bits": 4}, {"name": "recalibrate"}]}
 TRAINED, VALIDATED = 2000, 500
+BATCHES = (1, 8, 32)
 
 
 def recipe(*phases: dict[str, Any], seed: int = 5, student: str = "plain_1k5") -> Recipe:
@@ -53,7 +54,7 @@ def little() -> Any:
 
         def times(models: Any, *_: Any) -> Any:
             return {b: {n: LatencyReading(0.1 * b, 0.09 * b, 0.11 * b, 0.12 * b, 0.1, 12, b, "test", ratio=1.0,
-                                          ratio_low=0.9, ratio_high=1.1) for n in models} for b in (1, 32)}  # fmt: skip
+                                          ratio_low=0.9, ratio_high=1.1) for n in models} for b in BATCHES}  # fmt: skip
 
         patch.setattr(task, "split", split)
         patch.setattr(timing, "timed", times)

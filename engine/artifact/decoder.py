@@ -92,10 +92,10 @@ def decode(packed: bytes) -> bytes:
     return found
 
 
-def index(packed: bytes) -> dict[str, Any]:
-    """Only the index of ``packed``: what is stored how, in how many bytes. Raises ValueError as :func:`decode` does."""
-    found: dict[str, Any] = _guarded(packed, _Reader.head)[0]
-    return found
+def contents(packed: bytes) -> tuple[dict[str, Any], list[NDArray[Any]]]:
+    """The index of ``packed`` (what is stored how, in how many bytes) and its streams; ValueError as :func:`decode`."""
+    found = _guarded(packed, _Reader.parts)
+    return found[0], found[2]
 
 
 def _guarded(packed: bytes, read: Any) -> Any:
@@ -120,17 +120,18 @@ class _Reader:
         self.words = zstandard.ZstdCompressionDict(WORDS, zstandard.DICT_TYPE_RAWCONTENT) if version > 1 else None
         self.size = _whole(self.size, min(LIMIT, RATIO * len(packed)))
 
-    def head(self) -> tuple[dict[str, Any], bytes]:
-        """The index and the literals."""
+    def parts(self) -> tuple[dict[str, Any], bytes, list[NDArray[Any]]]:
+        """The index, the literals and the streams."""
         head = self.blob(_whole(self.head_raw, 3 * self.size + 1024), self.head_stored, self.words)
         line, _, literals = head.partition(b"\n")
-        return _json(line), literals
-
-    def read(self) -> bytes:
-        index, literals = self.head()
+        index = _json(line)
         streams = [self.stream(row) for row in _rows(index["streams"])]
         if self.at != len(self.packed):
             raise ValueError("the packed model is longer than it should be")
+        return index, literals, streams
+
+    def read(self) -> bytes:
+        index, literals, streams = self.parts()
         onnx = self.join(literals, _rows(index["holes"]), streams)
         if len(onnx) != self.size or hashlib.sha256(onnx).digest() != self.digest:
             raise ValueError("the packed model is altered: its checksum differs")

@@ -70,7 +70,7 @@ def read(model: bytes, packed: bytes, bits: Mapping[str, int] | None = None) -> 
     stored = tensor_bytes(model, packed)
     found = list(graph.kernels()) + list(graph.norms())
     found.sort(key=lambda kernel: kernel.place)
-    owners = {name: _owner(name, [k.name for k in found]) for name in stored}
+    owners = {name: owner(name, [k.name for k in found]) for name in stored}
     layers = tuple(
         _layer(k, (bits or {}).get(k.name), sum(n for t, n in stored.items() if owners[t] == k.name)) for k in found
     )
@@ -81,9 +81,8 @@ def read(model: bytes, packed: bytes, bits: Mapping[str, int] | None = None) -> 
 
 def tensor_bytes(model: bytes, packed: bytes) -> dict[str, int]:
     """Bytes in ``packed`` of every tensor that is stored for itself, by name; a shared stream counts once."""
-    index, sizes = decoder.index(packed), []
-    for row in index["streams"]:
-        sizes.append(_stored(row))
+    index, _ = decoder.contents(packed)
+    sizes = [stored_bytes(row) for row in index["streams"]]
     named = {span.start: span for span in spans(model)}
     found: dict[str, int] = {}
     seen: set[int] = set()
@@ -97,9 +96,9 @@ def tensor_bytes(model: bytes, packed: bytes) -> dict[str, int]:
     return found
 
 
-def _stored(row: list[Any]) -> int:
+def stored_bytes(row: list[Any]) -> int:
     """Bytes of one stream: a container's own, and those of the one inside it."""
-    return int(row[-2]) + _stored(row[-1]) if isinstance(row[-1], list) else int(row[-1])
+    return int(row[-2]) + stored_bytes(row[-1]) if isinstance(row[-1], list) else int(row[-1])
 
 
 @dataclass(frozen=True)
@@ -187,7 +186,7 @@ def _inputs(node: Node, weights: NDArray[Any]) -> int:
     return int(weights[0].size)
 
 
-def _owner(tensor: str, layers: list[str]) -> str | None:
+def owner(tensor: str, layers: list[str]) -> str | None:
     """The layer with the longest name that the tensor's name starts with."""
     fitting = [name for name in layers if tensor == name or tensor.startswith(f"{name}.")]
     return max(fitting, key=len, default=None)

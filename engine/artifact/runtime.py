@@ -24,8 +24,8 @@ def session(model: str | os.PathLike[str] | bytes, threads: int = 1, **options: 
     for name, value in options.items():
         setattr(chosen, name, value)
     source = model if isinstance(model, bytes) else os.fspath(model)
-    try:
-        return onnxruntime.InferenceSession(source, chosen, providers=["CPUExecutionProvider"])
+    try:  # its fallback would try the same once more, and print that on stdout
+        return onnxruntime.InferenceSession(source, chosen, providers=["CPUExecutionProvider"], enable_fallback=0)
     except _problems() as problem:
         where = "these bytes" if isinstance(model, bytes) else os.fspath(model)
         raise FileError(f"{where}: ONNX Runtime cannot load it ({str(problem).splitlines()[0][:200]})") from None
@@ -43,4 +43,4 @@ def predict(model: onnxruntime.InferenceSession, inputs: NDArray[np.float32], ba
 def _problems() -> tuple[type[BaseException], ...]:
     states = onnxruntime.capi.onnxruntime_pybind11_state
     names = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoSuchFile", "NotImplemented")
-    return (*(getattr(states, name) for name in names), RuntimeError)
+    return (*(getattr(states, name) for name in names), RuntimeError, UnicodeDecodeError)

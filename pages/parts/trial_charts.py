@@ -8,7 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
-from engine.figures import confusion, curves, histograms, layers, waterfall
+from engine.figures import coding, confusion, curves, histograms, layers, waterfall
 from pages.parts import charts
 
 CONFIG = {**charts.CONFIG, "displayModeBar": False}
@@ -42,6 +42,13 @@ def by_layer(stamp: str, _layers: Any, look: str) -> Drawn:
     """Bytes, multiply-adds, zeros and bits of each layer."""
     info = layers.layers_info(_layers)
     return _framed(layers.layers_figure(info, look)), layers.alt_text(info)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def stored(stamp: str, _rows: Any, look: str) -> Drawn:
+    """Bits a weight of each layer: as stored and as other measures say."""
+    info = coding.coding_info(_rows)
+    return _framed(coding.coding_figure(info, look)), coding.alt_text(info)
 
 
 @st.cache_resource(max_entries=128, show_spinner=False)

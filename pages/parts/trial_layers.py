@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from engine.units import format_bytes
-from pages.parts import charts, trial_charts, trial_html, trial_state
+from pages.parts import charts, trial_bytes, trial_charts, trial_html, trial_state
 from pages.parts.trial_state import Asked
 from pages.parts.words import say
 
@@ -25,6 +25,7 @@ def panel(key: str, inside: Row | None, asked: Asked, look: str) -> None:
         trial_charts.show(trial_charts.by_layer(key, inside["layers"], look), "chart_layers")
         with st.expander(say("trial_layers.numbers")):
             st.html(trial_html.table(_head(), [_line(y) for y in inside["layers"]], numbers=3))
+    trial_bytes.panel(key, inside, look)
     left, right = st.columns([1.25, 1], gap="small")
     with left, st.container(border=True, height="stretch", key="trial_weights"):
         _weights(key, inside, asked, look)
