@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 import plotly.io
 import plotly.tools
@@ -30,6 +32,14 @@ def drawn() -> dict[str, Any]:
 def test_streamlit_sends_what_it_would_send_of_a_checked_figure(drawn: dict[str, Any]) -> None:
     assert sent(Drawn(drawn)) == sent(go.Figure(drawn))
     assert sent(Drawn(drawn)) == sent(Drawn(drawn)), "and sends it again"
+
+
+def test_arrays_go_as_bytes_like_plotlys_own() -> None:
+    kinds = [np.float64, np.float32, np.int8, np.uint8, np.int32]
+    traces = [{"type": "scatter", "x": np.arange(60, dtype=k), "y": np.arange(60.0)} for k in kinds]
+    traces.append({"type": "scatter", "x": np.array(["a", "b"] * 30), "y": np.linspace(0, 1, 60)})
+    traces[0]["y"] = np.array([math.nan, *range(59)])
+    assert sent(Drawn({"data": traces, "layout": {}})) == sent(go.Figure({"data": traces, "layout": {}}))
 
 
 def test_one_trace_more_changes_nothing_below_it(drawn: dict[str, Any]) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any
 
-import plotly.graph_objects as go
 import plotly.io
 import streamlit as st
 
@@ -17,6 +16,7 @@ from engine.figures.hover import quality_words
 from engine.figures.pareto_info import cost_words
 from engine.units import format_share
 from pages.parts import charts, front_filters, links
+from pages.parts.drawing import Drawn
 from pages.parts.front_data import Shown
 from pages.parts.words import count, find, load, say
 
@@ -60,7 +60,7 @@ def clicked(event: Any, name: str) -> None:
         st.session_state.pop(OPENED, None)
 
 
-def _clickable(drawn: go.Figure, alt: str, config: Mapping[str, Any]) -> None:
+def _clickable(drawn: Drawn, alt: str, config: Mapping[str, Any]) -> None:
     event = st.plotly_chart(drawn, key="chart_front", theme=None, on_select=RERUN, selection_mode="points",
                             config=dict(config), alt=alt)  # fmt: skip
     clicked(event, "front")
@@ -79,14 +79,14 @@ def _info(_shown: Shown, stamp: int) -> FrontInfo:
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)
-def _drawn(_shown: Shown, _info: FrontInfo, stamp: int, theme: str) -> tuple[go.Figure, str]:
+def _drawn(_shown: Shown, _info: FrontInfo, stamp: int, theme: str) -> tuple[Drawn, str]:
     paper = str(st.get_option(PAPER.format(theme=theme)) or "")
     drawn = figures.front_figure(_info, theme, labels=_labels(), height=HEIGHT, **({"paper": paper} if paper else {}))
     drawn["layout"]["font"] = {**drawn["layout"]["font"], "family": charts.FONT}
     if not len(_info.xs):
         drawn["layout"]["annotations"] = [{"text": say("front_chart.empty"), "xref": "paper", "yref": "paper", "x": 0.5,
                                            "y": 0.5, "showarrow": False}]  # fmt: skip
-    return go.Figure(drawn), figures.alt_front(_info, _labels())
+    return Drawn(drawn), figures.alt_front(_info, _labels())
 
 
 def _title(shown: Shown) -> str:
@@ -145,7 +145,7 @@ def _config(shown: Shown, kind: str) -> dict[str, Any]:
             "toImageButtonOptions": picture}  # fmt: skip
 
 
-def _page(drawn: go.Figure) -> Callable[[], str]:
+def _page(drawn: Drawn) -> Callable[[], str]:
     """A page with the chart and all that draws it inside: written when it is asked for, works without any network."""
 
     def write() -> str:
