@@ -20,6 +20,7 @@ from pages.parts import (
     trial_record,
     trial_state,
     trial_steps,
+    trial_sure,
     trial_try,
     trial_wait,
 )
@@ -69,6 +70,8 @@ def _body(home: Home, view: Row, asked: Asked, look: str) -> None:
         trial_layers.panel(run["key"], inside, asked, look)
     elif asked.view == "mistakes":
         trial_mistakes.panel(home, view, asked, look)
+    elif asked.view == "sure":
+        trial_sure.panel(home, run, look)
     elif asked.view == "try":
         trial_try.panel(home, run, asked, inside is not None)
     else:

@@ -12,7 +12,7 @@ import streamlit as st
 
 from pages.parts.words import say
 
-VIEWS = ("steps", "layers", "mistakes", "try", "record")
+VIEWS = ("steps", "layers", "mistakes", "sure", "try", "record")
 SHOWN = ("answers", "change")
 NAMES = ("key", "view", "layer", "shown", "label", "answer", "start", "image")
 KEPT, KEY_SEEN, LAG_SECONDS = "_trial_address", "_trial_key", 2.0
