@@ -53,10 +53,17 @@ def _second(answer: Mapping[str, Any], second: Row | None, shown: Shown) -> str:
     basis = answer["basis"]
     if not limits:  # the smallest file that is good enough was asked for: bytes are exact, nothing is to be doubted
         return said
+    if basis == "seeds":
+        sure = say("front_answer.over_seeds", share=_share(answer["probability"]), images=count(answer["images"]))
+        return f"{said} {sure}{_tied(answer)}"
     if basis != "paired":
         return f"{said} {say(f'front_answer.basis_{basis}')}"
     sure = say("front_answer.probability", share=_share(answer["probability"]), images=count(answer["images"]))
-    return f"{said} {sure}"
+    return f"{said} {sure}{_tied(answer)}"
+
+
+def _tied(answer: Mapping[str, Any]) -> str:
+    return f" {say('front_answer.tied')}" if answer.get("tied") else ""
 
 
 def _floor(answer: Mapping[str, Any], shown: Shown) -> str:
@@ -130,7 +137,8 @@ def _numbers(row: Row) -> str:
 def _notes(row: Row) -> str:
     notes = [say("front_answer.slower", cause=story.cause(row.get("cause")))] if row.get("slower_here") else []
     shipped = [say("front_answer.shipped")] if row.get("origin") == "shipped" else []
-    return "".join((*notes, *shipped))
+    seeds = [say("front_answer.seeds", seeds=row["seeds"])] if row.get("seeds") else []
+    return "".join((*seeds, *notes, *shipped))
 
 
 def _said(head: str, text: str) -> None:

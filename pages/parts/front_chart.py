@@ -75,6 +75,7 @@ def _info(_shown: Shown, stamp: int) -> FrontInfo:
         _shown.view.rows, _shown.cost, _shown.view.columns, quality=_shown.quality, direction=_shown.direction,
         counts=_shown.view.full, series=_shown.series, limit=limits.get(_shown.cost), at_least=at_least,
         inside=_shown.inside, best=best, runner_up=second, box=_shown.box, metric=_shown.metric, labels=_labels(),
+        chances=_shown.chances,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import streamlit as st
 
-from engine import api_front, api_points, api_sweeps, catalogue
+from engine import api_chances, api_front, api_points, api_sweeps, catalogue
 from engine.api_points import Table, View
 from engine.errors import StillhouseError
 from engine.home import Home
@@ -18,6 +18,7 @@ from pages.parts import front_state
 from pages.parts.words import say
 
 Mask = npt.NDArray[np.bool_]
+Numbers = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +37,7 @@ class Shown:
     box: tuple[float, float, float, float]
     answer: Mapping[str, Any] | None
     inside: Mask | None
+    chances: Numbers | None  # of being on the front, for each point of the view; None with several fronts
     stamp: Hashable
 
     @property
@@ -83,7 +85,16 @@ def _shown(_home: Home, _values: Mapping[str, Any], _table: Table,
         answer = api_front.recommend(_home, _table.task, limits, at_least, view)
         inside = api_front.fits(view, limits, at_least)
     metric = str(view.rows[0].get("metric") or "accuracy") if len(view.index) else "accuracy"
-    return Shown(_values, _table, view, series, direction, metric, box, answer, inside, stamp)
+    chances = _chances(_home, _values, view, direction) if not series else None
+    return Shown(_values, _table, view, series, direction, metric, box, answer, inside, chances, stamp)
+
+
+def _chances(home: Home, values: Mapping[str, Any], view: View, direction: str) -> Numbers | None:
+    """Only of the task's own quality, whose answers are kept."""
+    if values["quality"] != "quality":
+        return None
+    cost = str(values["cost"])
+    return api_chances.chances(home, view.rows, cost, view.numbers(cost), direction)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

@@ -9,9 +9,11 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
-from engine import api_front, api_points, figures
+from engine import api_chances, api_front, api_points, figures
 from engine.api_points import View
 from engine.figures.front_info import FrontInfo
+from engine.figures.hover import quality_words
+from engine.figures.pareto_info import cost_words
 from engine.home import Home
 from pages.parts import charts, frame, front_filters, front_state, links
 from pages.parts.front_data import Shown
@@ -34,7 +36,7 @@ def panel(home: Home, shown: Shown, info: FrontInfo, chosen: str, theme: str) ->
         if not len(info.xs):
             st.caption(say("front_view.empty"))
         elif chosen == "table":
-            _table(shown, info)
+            _table(home, shown, info)
         elif chosen == "parallel":
             _parallel(shown, theme)
         else:
@@ -45,7 +47,7 @@ def _keep() -> None:
     front_state.choose(view=st.session_state[KEY])
 
 
-def _table(shown: Shown, info: FrontInfo) -> None:
+def _table(home: Home, shown: Shown, info: FrontInfo) -> None:
     st.caption(say("front_view.table_help"))
     rows, names = _front_rows(shown, info)
     columns = {"page": [links.trial(str(r["key"])) for r in rows]}
@@ -55,12 +57,34 @@ def _table(shown: Shown, info: FrontInfo) -> None:
         "quality": [100 * r["quality"] for r in rows], "kilobytes": [r["packed_bytes"] / 1e3 for r in rows],
         "milliseconds": [r.get("latency_ms") for r in rows], "macs": [(r.get("macs") or 0) / 1e3 for r in rows],
     }  # fmt: skip
+    columns |= _sure(home, shown, info, rows)
     words = ("student", "loss", "temperature", "pruning", "sparsity", "bits", "epochs", "origin", "machine")
     words = words if shown.view.machine == api_points.ANY else words[:-1]  # a column of equal words says nothing
     columns |= {name: [r.get(name) for r in rows] for name in words}
     height = min(MOST_HEIGHT, ROW_PIXELS * (len(rows) + 1) + 4)
     st.dataframe(columns, key="front_table", hide_index=True, height=height, column_config=_columns(),
                  alt=say("front_view.table_alt", count=len(rows)))  # fmt: skip
+
+
+def _sure(home: Home, shown: Shown, info: FrontInfo, rows: list[Row]) -> dict[str, list[Any]]:
+    """How likely each point is on the front, its interval, and the cheapest that it cannot be told from."""
+    ends = [(f"{100 * r['quality_low']:.1f}", f"{100 * r['quality_high']:.1f}") for r in rows]
+    found: dict[str, list[Any]] = {"interval": [say("front_view.interval", low=low, high=high) for low, high in ends]}
+    found["seeds"] = [r.get("seeds") or 1 for r in rows]
+    if info.chance is None or len(info.lines) != 1:
+        return found
+    points = info.lines[0].points
+    tied = _ties(home, rows, [float(x) for x in info.xs[points]], shown.stamp)
+    found["chance"] = [float(c) for c in info.chance[points]]
+    found["tied"] = [say("front_view.tied", quality=quality_words(rows[t]["quality"], info.metric),
+                         cost=cost_words(float(info.xs[points[t]]), info.cost)) if t is not None else ""
+                     for t in tied]  # fmt: skip
+    return found
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _ties(_home: Home, _rows: list[Row], _costs: list[float], stamp: int) -> list[int | None]:
+    return api_chances.ties(_home, _rows, _costs)
 
 
 def _front_rows(shown: Shown, info: FrontInfo) -> tuple[list[Row], list[str]]:
@@ -76,6 +100,10 @@ def _columns() -> dict[str, Any]:
     found = {name: number(say(f"front_column.{name}"), format=form) for name, form in kinds.items()}
     names = ("series", "student", "loss", "temperature", "pruning", "bits", "epochs", "origin", "machine")
     found |= {name: say(f"front_column.{name}") for name in names}
+    found |= {n: st.column_config.TextColumn(say(f"front_column.{n}"), help=say(f"front_column.{n}_help"))
+              for n in ("interval", "tied")}  # fmt: skip
+    found["seeds"] = number(say("front_column.seeds"), help=say("front_column.seeds_help"))
+    found["chance"] = number(say("front_column.chance"), format="percent", help=say("front_column.chance_help"))
     found["sparsity"] = number(say("front_column.sparsity"), format="percent")
     found["page"] = st.column_config.LinkColumn(say("front_column.page"), display_text=say("front_column.open"))
     return found
