@@ -16,6 +16,7 @@ COSTS = ("packed_bytes", "onnx_bytes", "latency_ms", "macs")
 PORT = 8501
 MAX_SEEDS = 20  # as engine.search.replicates
 MAX_SWEEP_TRIALS, MAX_BUDGET_SECONDS = 2000, 30 * 24 * 3600
+MAX_TIMES = 64  # as engine.search.longer
 _INVALID_CHOICE = re.compile(r"invalid choice: '(.*?)' \(choose from")
 Commands = Any  # argparse keeps the class of its subparsers to itself
 
@@ -65,7 +66,7 @@ def build() -> Parser:
     _shared(parser, None)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
     for add in (
-        _list, _run, _sweep, _results, _front, _recommend, _export,
+        _list, _run, _sweep, _longer, _results, _front, _recommend, _export,
         _app, _runner, _doctor, _catalogue, _gc, _backup, _import,
     ):  # fmt: skip
         add(commands)
@@ -147,6 +148,16 @@ def _sweep(commands: Commands) -> None:
     add("--budget-seconds", type=whole("--budget-seconds", 1, MAX_BUDGET_SECONDS), metavar="S",
         help="pause when its trials have run for this long")  # fmt: skip
     add("--plan", action="store_true", help="say what would be run, how much is known and how long it takes")
+
+
+def _longer(commands: Commands) -> None:
+    help = "run trials again for longer; without any, say how far short runs can be trusted"
+    parser = _command(commands, "longer", help)
+    add = parser.add_argument
+    add("trials", metavar="TRIAL", nargs="*", help="keys or their beginnings")
+    add("--times", type=whole("--times", 2, MAX_TIMES), default=4, metavar="K", help="how many times their epochs")
+    add("--plan", action="store_true", help="say what would be run and how long it takes")
+    add("--task", metavar="NAME", help="without trials: the task whose short and long runs are compared")
 
 
 def _table(commands: Commands, name: str, help: str) -> Parser:
