@@ -198,7 +198,7 @@ ENGLISH: Labels = {
     "longer_x": "{metric} after {epochs} epochs",
     "longer_y": "{metric} after {epochs} epochs",
     "longer_here": "of this home",
-    "longer_atlas": "shipped atlas",
+    "longer_atlas": "came with the project",
     "longer_winner": "best short run",
     "longer_best": "best long run",
     "longer_hover": "<b>{short}</b> {metric} after {before} epochs, <b>{long}</b> after {after}",

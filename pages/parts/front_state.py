@@ -28,7 +28,7 @@ PAGE = "front"
 VALUES, WRITTEN, PAST, PROBLEMS = "_front_values", "_front_written", "_front_past", "_front_problems"
 CHOSEN, WRITTEN_AT = "_front_chosen", "_front_written_at"
 ORIGINS = ("trial", "grid", "shipped")
-VIEWS = ("table", "parallel", "importances")
+VIEWS = ("table", "parallel", "importances", "longer")
 MOST_SWEEPS, MOST_TEXT, MOST_PAST, LAG_SECONDS = 6, 400, 40, 2.0
 Values = dict[str, Any]
 

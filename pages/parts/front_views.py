@@ -1,4 +1,4 @@
-"""Below the chart of *Front*: its points as a table, settings as parallel lines, which settings matter."""
+"""Below the chart of *Front*: its points as a table, settings as parallel lines, which settings matter, longer runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from engine.figures.front_info import FrontInfo
 from engine.figures.hover import quality_words
 from engine.figures.pareto_info import cost_words
 from engine.home import Home
-from pages.parts import charts, frame, front_filters, front_state, links
+from pages.parts import charts, frame, front_filters, front_longer, front_state, links
 from pages.parts.front_data import Shown
 from pages.parts.words import count, say
 
@@ -39,6 +39,8 @@ def panel(home: Home, shown: Shown, info: FrontInfo, chosen: str, theme: str) ->
             _table(home, shown, info)
         elif chosen == "parallel":
             _parallel(shown, theme)
+        elif chosen == "longer":
+            front_longer.panel(home, shown, theme)
         else:
             _importances(home, shown, theme)
 
