@@ -278,3 +278,15 @@ def test_what_is_gone_changes_nothing() -> None:
 def test_a_new_phase_has_the_kind_that_was_asked_for() -> None:
     (phase,) = sweep_json.from_json(PHASE, [{"epochs": 0, "stages": [{"name": "recalibrate"}]}], TASK, 50)
     assert (phase.uid, phase.kind, phase.nodes[0].uid) == (50, PHASE, 51)
+
+
+def test_a_tick_gives_every_setting_several_seeds_and_takes_them_back() -> None:
+    draft = usual()
+    five = edit.with_seeds(draft, 5)
+    assert (edit.seeds_of(draft), edit.seeds_of(five)) == (1, 5)
+    assert [p.recipe.seed for p in space.read(sweep_json.write(five)).points()] == [0, 1, 2, 3, 4]
+    assert edit.with_seeds(five, 1) == draft
+    last = edit.put(draft, draft.root.uid, "seed", Setting(ONE, (2**32 - 1,)))
+    assert edit.with_seeds(last, 5).root.get("seed").values[-1] == 2**32 - 1
+    broken = edit.put(draft, draft.root.uid, "seed", Setting(LOG, (), 0.0, 4.0, 3))
+    assert edit.seeds_of(broken) == 0

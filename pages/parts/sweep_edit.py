@@ -12,7 +12,7 @@ from typing import Any
 
 from engine import catalogue
 from engine.knobs import Knob
-from engine.recipe import MAX_PHASES, ORDERS
+from engine.recipe import MAX_PHASES, MAX_SEED, ORDERS
 from pages.parts import sweep_draft as drafts
 from pages.parts import sweep_json
 from pages.parts.sweep_draft import EACH, LIST, LOG, LOSSES, ONE, ORDER, PHASE, RANGE, STAGES, Draft, Node, Setting
@@ -44,6 +44,19 @@ def put(draft: Draft, uid: int, name: str, setting: Setting) -> Draft:
 def option(draft: Draft, name: str, value: Any) -> Draft:
     """The draft with one option of the sweep replaced."""
     return replace(draft, options=tuple((k, value if k == name else v) for k, v in draft.options))
+
+
+def seeds_of(draft: Draft) -> int:
+    """How many seeds every setting runs with; 0 while what is typed there is no seed."""
+    setting, knob = draft.root.get("seed"), drafts.knobs_of(draft.root, draft.task)["seed"]
+    return 0 if drafts.wrong(setting, knob) else len(drafts.expand(setting, knob))
+
+
+def with_seeds(draft: Draft, count: int) -> Draft:
+    """The draft with ``count`` seeds from its first one on (the first below the largest that still leaves room)."""
+    first = min(int(draft.root.get("seed").first or 0), MAX_SEED + 1 - count)
+    values = tuple(range(first, first + count))
+    return put(draft, draft.root.uid, "seed", Setting(LIST if count > 1 else ONE, values))
 
 
 def rename(draft: Draft, uid: int, name: str) -> Draft:

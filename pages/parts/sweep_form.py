@@ -10,6 +10,7 @@ from typing import Any
 import streamlit as st
 
 from engine import catalogue
+from engine.api_statistics import USUAL_SEEDS
 from pages.parts import sweep_draft, sweep_edit, sweep_state
 from pages.parts.sweep_cells import cell, label_of, rare
 from pages.parts.sweep_draft import EACH, LOSSES, ONE, SHARED, STAGES, TOGETHER, Draft, Node, Setting
@@ -26,10 +27,23 @@ def editor(draft: Draft, problems: Mapping[int, str]) -> None:
         st.html(f'<h2 class="sh-title">{escape(say("sweep_form.shared"))}</h2>')
         _task(draft)
         _cells(draft.root, draft.task, SHARED)
+        _seeds(draft)
     order = _orders(draft)
     for number, phase in enumerate(order.nodes, 1):
         _phase(draft, order, phase, number, problems)
     _add_phase(draft, order)
+
+
+def _seeds(draft: Draft) -> None:
+    """A tick that makes each setting run with several seeds, so that its mean has an interval."""
+    chosen = sweep_edit.seeds_of(draft) >= USUAL_SEEDS
+    place = sweep_state.hold("sweep_seeds", chosen)
+    st.toggle(say("sweep_form.seeds", count=USUAL_SEEDS), key=place, on_change=_seeds_changed,
+              help=say("sweep_form.seeds_help", count=USUAL_SEEDS))  # fmt: skip
+
+
+def _seeds_changed() -> None:
+    sweep_state.edit(sweep_edit.with_seeds, USUAL_SEEDS if st.session_state["sweep_seeds"] else 1)
 
 
 def _task(draft: Draft) -> None:
