@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -92,14 +93,21 @@ def _table(home: Home, task: str) -> Table:
 
 def _opened(home: Home) -> _Opened:
     with _lock:
-        number = home.store.stat().st_ino if home.store.exists() else 0
         known = _homes.get(home.root)
-        if known is None or known.number != number:
+        if known is None or known.number != _number(home):
             # a store that is replaced is left to those who still read it
             home.root.mkdir(parents=True, exist_ok=True)
             store = Store(home.store)
-            known = _homes[home.root] = _Opened(home.store.stat().st_ino, store)
+            known = _homes[home.root] = _Opened(_number(home), store)
         return known
+
+
+def _number(home: Home) -> int:
+    """What tells a store's file from another one in its place; 0 where there is none."""
+    try:
+        return os.stat(f"{home.root}/{home.store.name}").st_ino
+    except FileNotFoundError:
+        return 0
 
 
 def _timed_again(row: Row, found: Mapping[str, Any] | None) -> Row:

@@ -8,6 +8,7 @@ is checked by tests, once and for all.
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,7 +28,7 @@ class Drawn(go.Figure):
 
     def __init__(self, figure: Mapping[str, Any]) -> None:
         # of Plotly's own checking only the layout's, which is short; this object only answers to_dict()
-        layout = go.Figure(layout=figure["layout"]).to_dict()["layout"]
+        layout = _written(go.Figure(layout=figure["layout"]).to_dict()["layout"])
         object.__setattr__(self, "_spec", {"data": [_written(trace) for trace in figure["data"]], "layout": layout})
 
     def to_dict(self) -> Spec:
@@ -54,9 +55,18 @@ def _written(value: Any) -> Any:
         if value.ndim == 1 and value.dtype.str[1:] in TYPES:
             return {"dtype": value.dtype.str[1:], "bdata": base64.b64encode(value.tobytes()).decode()}
         value = value.tolist()
-    if not isinstance(value, (list, tuple)) or len(value) < LONG:
+    if isinstance(value, str) and not value.isascii():
+        return _json(value)
+    if not isinstance(value, (list, tuple)):
         return value
+    return _json(value) if len(value) >= LONG else [_written(part) for part in value]
+
+
+def _json(value: Any) -> orjson.Fragment:
+    """In plain ASCII: one µ or arrow would make Python hold, search and copy the whole figure with 2 bytes a letter."""
     text = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+    if not text.isascii():
+        text = json.dumps(orjson.loads(text), separators=(",", ":")).encode()
     for mark, escaped in ESCAPED:
         text = text.replace(mark, escaped)
     return orjson.Fragment(text)
