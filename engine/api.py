@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import statistics
 import time
@@ -286,11 +287,17 @@ def _teacher(home: Home, recipe_json: Mapping[str, Any]) -> Mapping[str, Any] | 
 
 
 def labels(task: str) -> npt.NDArray[Any]:
-    """[N] classes of a task's validation examples, in the order of every trial's predictions."""
+    """[N] classes of a task's validation examples, in the order of every trial's predictions. Do not change them."""
+    return _labels(task)
+
+
+@functools.lru_cache(maxsize=16)
+def _labels(task: str) -> npt.NDArray[Any]:
     # a task keeps what needs no torch in a module of its own, engine/tasks/_<task>_files.py
     try:
         files = importlib.import_module(f"engine.tasks._{task}_files")
     except ModuleNotFoundError:
         raise FileError(f"the task {task} has no engine/tasks/_{task}_files.py, which holds its labels") from None
     found: npt.NDArray[Any] = files.read_sample("validation").labels
+    found.setflags(write=False)
     return found

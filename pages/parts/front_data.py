@@ -85,16 +85,17 @@ def _shown(_home: Home, _values: Mapping[str, Any], _table: Table,
         answer = api_front.recommend(_home, _table.task, limits, at_least, view)
         inside = api_front.fits(view, limits, at_least)
     metric = str(view.rows[0].get("metric") or "accuracy") if len(view.index) else "accuracy"
-    chances = _chances(_home, _values, view, direction) if not series else None
+    chances = None
+    if not series and _values["quality"] == "quality":  # the task's own quality, whose answers are kept
+        seen = hash((_table.version, _values["machine"], tuple(_values["origins"]), tuple(_values["sweeps"])))
+        chances = _chances(_home, view, seen, str(_values["cost"]), direction)
     return Shown(_values, _table, view, series, direction, metric, box, answer, inside, chances, stamp)
 
 
-def _chances(home: Home, values: Mapping[str, Any], view: View, direction: str) -> Numbers | None:
-    """Only of the task's own quality, whose answers are kept."""
-    if values["quality"] != "quality":
-        return None
-    cost = str(values["cost"])
-    return api_chances.chances(home, view.rows, cost, view.numbers(cost), direction)
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _chances(_home: Home, _view: View, seen: int, cost: str, direction: str) -> Numbers:
+    """The same for every limit that somebody tries."""
+    return api_chances.chances(_home, _view.rows, cost, _view.numbers(cost), direction)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

@@ -76,12 +76,17 @@ def _sure(home: Home, shown: Shown, info: FrontInfo, rows: list[Row]) -> dict[st
     if info.chance is None or len(info.lines) != 1:
         return found
     points = info.lines[0].points
-    tied = _ties(home, rows, [float(x) for x in info.xs[points]], shown.stamp)
+    tied = _ties(home, rows, [float(x) for x in info.xs[points]], _told(shown, rows))
     found["chance"] = [float(c) for c in info.chance[points]]
     found["tied"] = [say("front_view.tied", quality=quality_words(rows[t]["quality"], info.metric),
                          cost=cost_words(float(info.xs[points[t]]), info.cost)) if t is not None else ""
                      for t in tied]  # fmt: skip
     return found
+
+
+def _told(shown: Shown, rows: list[Row]) -> int:
+    """Changes with the front's points, and not with the limits that somebody tries."""
+    return hash((shown.table.version, shown.cost, tuple(row["key"] for row in rows)))
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
