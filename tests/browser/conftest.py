@@ -123,10 +123,11 @@ def working(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @contextmanager
-def served(home: Home) -> Iterator[str]:
+def served(home: Home, *more: str) -> Iterator[str]:
     """The address of the app, started as a person starts it, while it shows ``home``."""
     port = _free_port()
     command = [sys.executable, "-m", "engine", "--home", str(home.root), "app", "--port", str(port), "--no-browser"]
+    command += more
     log = home.root / "app.log"
     with log.open("wb") as out:
         server = subprocess.Popen(command, cwd=ROOT, env=dict(os.environ), stdout=out, stderr=out)
