@@ -286,13 +286,9 @@ def _teacher(home: Home, recipe_json: Mapping[str, Any]) -> Mapping[str, Any] | 
     return next((r for r in shipped if r["recipe"]["student"] in wanted), None)
 
 
+@functools.lru_cache(maxsize=16)
 def labels(task: str) -> npt.NDArray[Any]:
     """[N] classes of a task's validation examples, in the order of every trial's predictions. Do not change them."""
-    return _labels(task)
-
-
-@functools.lru_cache(maxsize=16)
-def _labels(task: str) -> npt.NDArray[Any]:
     # a task keeps what needs no torch in a module of its own, engine/tasks/_<task>_files.py
     try:
         files = importlib.import_module(f"engine.tasks._{task}_files")
