@@ -65,9 +65,9 @@ def pictures(found: dict[str, str]) -> tuple[Picture, ...]:
     chart = ".js-plotly-plot .main-svg"
     return (
         Picture("explore", "", chart),
-        Picture("front", "front?bytes=10000", chart),
+        Picture("front", "front?max_bytes=10kB", chart),
         Picture("sweep", f"sweep?sweep={found['sweep']}", chart),
-        Picture("trial", f"trial?key={found['trial']}", ".st-key-trial_layers"),
+        Picture("trial", f"trial?key={found['trial']}&view=layers", ".st-key-trial_layers"),
         Picture("results", "results", '[data-testid="stDataFrame"]'),
     )
 
