@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 import stub_pipeline as stub
 from api_tools import TASK, finish, none_shipped, shipped
+from conftest import ROOT
 from runner_tools import recipe
 
 from engine import api, metrics
 from engine import store_read as read
 from engine.api_home import store_of
+from engine.artifact.decoder import decode
 from engine.errors import FileError, InputError, NotFoundError
 from engine.home import Home
 from engine.recipe import Recipe
@@ -200,7 +202,8 @@ def test_export_needs_a_finished_trial_with_its_files(home: Home, tmp_path: Path
     with pytest.raises(FileError, match="not on this disk"):
         api.export(home, key, tmp_path / "out")
     home.artifact(key).mkdir(parents=True)
-    for name in ("model.onnx", "model.packed"):
-        (home.artifact(key) / name).write_bytes(b"x")
+    packed = next((ROOT / "sample_data" / "shipped").glob("*.packed")).read_bytes()
+    (home.artifact(key) / "model.packed").write_bytes(packed)
+    (home.artifact(key) / "model.onnx").write_bytes(decode(packed))
     written = api.export(home, key, tmp_path / "out")
     assert {"model.onnx", "model.packed", "decoder.py", "recipe.json", "README.md"} <= {p.name for p in written}
