@@ -13,7 +13,8 @@ OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clie
 # elements of the main part that reach beyond its right edge (charts clip what they draw themselves)
 SPILLED = """() => { const edge = document.querySelector('[data-testid=stMain]').getBoundingClientRect().right + 1;
   return [...document.querySelectorAll('[data-testid=stMain] *:not(svg *)')]
-    .filter(e => e.offsetParent && e.offsetHeight && e.getBoundingClientRect().right > edge).map(e => e.outerHTML.slice(0, 90)) }"""
+    .filter(e => e.offsetParent && e.offsetHeight && e.getBoundingClientRect().right > edge)
+    .map(e => e.outerHTML.slice(0, 90)) }"""
 MISSING = (
     "() => [...document.querySelectorAll('.sh-key img')].filter(i => !i.naturalWidth || !i.checkVisibility()).length"
 )
