@@ -205,7 +205,7 @@ def _app(commands: Commands) -> None:
         "--join-code", metavar="CODE", help="people type it once to come in (else: STILLHOUSE_JOIN_CODE)"
     )
     parser.add_argument("--cap", type=whole("--cap", 1, 10_000), metavar="N",
-                        help="trials that a person may have queued or running (20 where several people are)")  # fmt: skip
+                        help="trials that a person may have queued or running (20 with a join code)")  # fmt: skip
     parser.add_argument("--i-know", action="store_true",
                         help="serve other machines without a code: whoever reaches it can start trials")  # fmt: skip
     parser.add_argument("--allow-host", action="append", default=[], metavar="NAME",
