@@ -77,11 +77,12 @@ def workers_of(process: psutil.Process) -> list[psutil.Process]:
 
 
 def worker_pid(home: Home, key: str) -> int:
-    """The process that runs ``key`` now."""
+    """The process that runs ``key`` now; never one that a killed runner left in the store."""
 
     def look() -> int | None:
         now = api.status(home, key)
-        return now["progress"].get("pid") if now["state"] == "running" else None
+        pid = now["progress"].get("pid") if now["state"] == "running" else None
+        return pid if pid and alive(pid) else None
 
     return int(until(look))
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -75,7 +76,9 @@ class Door:
         async def send(message: Any) -> None:
             out.append(message)
 
-        asyncio.run(self.gate(scope, receive, send))
+        # In a thread of its own: a browser test in this process may have left an event loop running in this one.
+        with ThreadPoolExecutor(1) as aside:
+            aside.submit(lambda: asyncio.run(self.gate(scope, receive, send))).result()
         if out[0]["type"] == "websocket.accept":
             return Answer(101, [], b"")
         found = [(n.decode(), v.decode()) for n, v in out[0]["headers"]]

@@ -12,8 +12,10 @@ pytestmark = pytest.mark.browser
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 # elements of the main part that reach beyond its right edge (charts clip what they draw themselves)
 SPILLED = """() => { const edge = document.querySelector('[data-testid=stMain]').getBoundingClientRect().right + 1;
+  const scrolls = e => { for (e = e.parentElement; e.dataset.testid !== 'stMain'; e = e.parentElement)
+    if (getComputedStyle(e).overflowX !== 'visible' && e.getBoundingClientRect().right <= edge) return true; }
   return [...document.querySelectorAll('[data-testid=stMain] *:not(svg *)')]
-    .filter(e => e.offsetParent && e.offsetHeight && e.getBoundingClientRect().right > edge)
+    .filter(e => e.offsetParent && e.offsetHeight && e.getBoundingClientRect().right > edge && !scrolls(e))
     .map(e => e.outerHTML.slice(0, 90)) }"""
 MISSING = (
     "() => [...document.querySelectorAll('.sh-key img')].filter(i => !i.naturalWidth || !i.checkVisibility()).length"
