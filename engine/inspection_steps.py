@@ -18,11 +18,11 @@ from engine.execution.slot import Slot
 from engine.home import Home
 from engine.measure.cost import cost as cost_of
 from engine.measure.latency import Facts, to_latency
-from engine.measure.timing import BATCHES, dense_reference, readings, timed, with_latencies
+from engine.measure.timing import dense_reference, readings, timed, with_latencies
 from engine.pipeline import BATCH, Logits, quality
 from engine.prefix import Trained
 from engine.recipe import Part, Phase, Recipe
-from engine.result import Cost, Quality
+from engine.result import LATENCIES, Cost, Quality
 from engine.student import Bench, Report, advance, copy_of, phase_name, train, train_teacher
 from engine.teaching import load_teacher
 from engine.weights.code import bake, weight_codes
@@ -116,7 +116,8 @@ class Work:
         found = []
         for entry in entries:
             smaller = entry["packed_bytes"] < entries[0]["packed_bytes"]
-            known = [to_latency(times[b][entry["key"]], Facts(**entry["facts"]), smaller) for b in BATCHES]
+            facts = Facts(**entry["facts"])
+            known = {name: to_latency(times[b][entry["key"]], facts, smaller) for b, name in LATENCIES.items()}
             found.append(self._file(entry, models[entry["key"]], known))
         return found
 
@@ -165,11 +166,11 @@ class Work:
         judged = quality(bench, logits, "validation")
         return Step(label, built.onnx, built.packed(), bits, logits, judged, cost, bake(trained.model))
 
-    def _file(self, entry: Mapping[str, Any], onnx: bytes, times: list[Any]) -> Step:
+    def _file(self, entry: Mapping[str, Any], onnx: bytes, times: Mapping[str, Any]) -> Step:
         packed = (retiming.FOLDER / f"{entry['key']}.packed").read_bytes()
         logits = artifact.predict(artifact.session(onnx), self.bench.inputs("validation"), BATCH)
         counts, macs = entry["facts"], sum(layer.macs for layer in read(onnx, packed).layers)
-        cost = Cost(len(onnx), len(packed), counts["parameters"], counts["nonzero"], macs, *times)
+        cost = Cost(len(onnx), len(packed), counts["parameters"], counts["nonzero"], macs, **times)
         stages = () if entry["dense"] else tuple(self.recipe.stages)
         dense = self.recipe.dense()
         label = Label(" + ".join(s.name for s in stages), FILE, len(self.recipe.phases) - 1, 0, stages)

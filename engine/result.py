@@ -16,6 +16,7 @@ from engine.errors import FileError
 STATES = ("queued", "running", "done", "failed", "cancelled")
 ORIGINS = ("trial", "grid", "shipped")
 DIRECTIONS = ("maximize", "minimize")
+LATENCIES = {1: "latency", 8: "latency_batch8", 32: "latency_batch32"}  # Cost's fields by batch size
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Latency:
 
     ``simulated``: the timed graph does not execute the recipe's number format. ``slower_here``: fewer bytes than the
     dense student while the paired ratio's interval lies above 1; ``cause`` is then one of CAUSES in engine.measure.
+    ``memory_bytes``: what loading and running it added to the resident memory of a process with ONNX Runtime.
     """
 
     median_ms: float
@@ -61,6 +63,7 @@ class Latency:
     ratio_high: float | None = None
     cpu_ms: float | None = None
     rounds: int = 0
+    memory_bytes: int | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.median_ms < math.inf:
@@ -69,7 +72,7 @@ class Latency:
 
 @dataclass(frozen=True)
 class Cost:
-    """What an artifact costs; ``macs`` is for one example, ``latency`` for batch 1."""
+    """What an artifact costs; ``macs`` is for one example, ``latency`` for batch 1, the others for 8 and 32."""
 
     onnx_bytes: int
     packed_bytes: int
@@ -78,6 +81,7 @@ class Cost:
     macs: int
     latency: Latency | None = None
     latency_batch32: Latency | None = None
+    latency_batch8: Latency | None = None
 
 
 @dataclass(frozen=True)
@@ -147,7 +151,7 @@ class Result:
 
 def cost_from_json(row: Mapping[str, Any]) -> Cost:
     """A Cost from plain data."""
-    latencies = {n: Latency(**row[n]) if row.get(n) else None for n in ("latency", "latency_batch32")}
+    latencies = {n: Latency(**row[n]) if row.get(n) else None for n in LATENCIES.values()}
     return Cost(**{**row, **latencies})
 
 

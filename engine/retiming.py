@@ -17,6 +17,7 @@ from engine.home import Home
 from engine.measure import machine
 from engine.measure.latency import Facts, LatencyReading, to_latency
 from engine.measure.timing import BATCHES, timed
+from engine.result import LATENCIES
 
 FOLDER = Path(__file__).resolve().parents[1] / "sample_data" / "shipped"
 INDEX = FOLDER / "index.json"
@@ -62,6 +63,7 @@ def _row(
 ) -> dict[str, Any]:
     dense = next(e for e in group if e["dense"])
     smaller = entry["packed_bytes"] < dense["packed_bytes"]
-    one, many = (asdict(to_latency(readings[b], Facts(**entry["facts"]), smaller)) for b in BATCHES)
+    facts = Facts(**entry["facts"])
+    told = {name: asdict(to_latency(readings[batch], facts, smaller)) for batch, name in LATENCIES.items()}
     where = {name: machine.facts()[name] for name in ("machine", "machine_id")}
-    return {"latency": one, "latency_batch32": many, **where}
+    return {**told, **where}

@@ -174,6 +174,20 @@ def test_integer_kernels_run_every_layer(name, tmp_path):
     assert found["QuantizeLinear"] == 1
 
 
+def test_sums_run_in_integers_where_all_that_read_them_round_alike(tmp_path):
+    model = quantized(student("resnet18"), 8)
+    built = artifact.build(model, images(2))
+    found = operations(built.onnx, tmp_path, optimized=True)
+    # the last sum is averaged in float; the input and what goes into and out of that part is converted
+    assert (found["QLinearAdd"], found["Add"], found["Relu"]) == (7, 1, 1)
+    assert built.conversions == 4
+    quantizer = model.layer1[0].conv1.input_quantizer
+    quantizer.high.mul_(0.9)  # this value is read by a sum and one layer; the next ones by two layers
+    model.layer2[0].conv1.input_quantizer.high.mul_(0.9)
+    found = operations(artifact.build(model, images(2)).onnx, tmp_path, optimized=True)
+    assert (found["QLinearAdd"], found["Add"]) == (6, 2)
+
+
 @pytest.mark.parametrize(("name", "least"), [("resnet18", 20), ("mobilenet_v3_small", 40)])
 def test_integer_kernels_in_nets_with_sums_and_gates(name, least, tmp_path):
     model = quantized(student(name), 8)

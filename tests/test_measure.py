@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import importlib.util
+import dataclasses
 import json
 import subprocess
 import sys
 import time
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from engine import artifact, registry
-from engine.errors import TrialFailedError
+from engine.errors import InputError, TrialFailedError
 from engine.measure import latency, machine
 from engine.measure.cost import cost, count, macs
 from engine.measure.latency import CAUSES, Facts, LatencyReading, Protocol, cause, measure, measure_batches, to_latency
 
-QUICK = Protocol(seconds=0.3, limit=5)
+QUICK = Protocol(seconds=0.1, limit=5, rounds=4)
 READING = LatencyReading(0.2, 0.19, 0.21, 0.3, 0.2, 12, 1, "onnxruntime 1 CPU", 1, 1.3, 1.2, 1.4)
-
-
-def worker():
-    """The worker's module, imported for its arithmetic alone."""
-    spec = importlib.util.spec_from_file_location("latency_worker", latency.WORKER)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +33,15 @@ def files(tmp_path_factory):
 
 def test_a_larger_model_takes_longer_and_the_ratio_says_so(files):
     started = time.perf_counter()
-    found = measure_batches(files, (1, 28, 28), (1, 32), "plain_1k5", QUICK)
-    assert time.perf_counter() - started < 10
+    found = measure_batches(files, (1, 28, 28), (1, 32), "plain_1k5", QUICK, ["plain_29k"])
+    assert time.perf_counter() - started < 20
     assert set(found) == {1, 32}
     for batch, rows in found.items():
         small, large = rows["plain_1k5"], rows["plain_29k"]
         assert small.ratio is None
         assert 1 < large.ratio_low <= large.ratio <= large.ratio_high
+        assert small.memory_bytes is None
+        assert 100_000 < large.memory_bytes < 50_000_000
         for row in (small, large):
             assert 0 < row.low_ms <= row.median_ms <= row.high_ms
             assert row.median_ms <= row.p95_ms
@@ -61,28 +54,38 @@ def test_a_larger_model_takes_longer_and_the_ratio_says_so(files):
 
 def test_the_same_file_twice_is_not_slower_than_itself(files):
     twins = {"a": files["plain_1k5"], "b": files["plain_1k5"]}
-    row = measure(twins, (1, 28, 28), reference="a", protocol=Protocol(seconds=0.5))["b"]
+    row = measure(twins, (1, 28, 28), reference="a", protocol=Protocol(seconds=0.1))["b"]
     assert 0.8 < row.ratio < 1.25
 
 
-def test_the_child_imports_only_numpy_and_onnxruntime():
+def test_the_child_imports_only_numpy_and_onnxruntime(files):
+    plan = {"paths": {"x": str(files["plain_1k5"])}, "shape": [1, 28, 28], "threads": 1, "calls": 5, "seed": 0}
     code = f"""
-import importlib.util, json, sys
+import importlib.util, io, json, sys
 spec = importlib.util.spec_from_file_location("w", {str(latency.WORKER)!r})
-spec.loader.exec_module(importlib.util.module_from_spec(spec))
-print(json.dumps(sorted({{name.partition(".")[0] for name in sys.modules}})))
+worker = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(worker)
+lines, answers = [json.dumps({plan | {"memory": False}!r}), json.dumps({{"batch": 8}}), ""], io.StringIO()
+assert worker.serve(io.StringIO("\\n".join(lines)), answers) == 0
+modules = sorted({{name.partition(".")[0] for name in sys.modules}})
+print(json.dumps([modules, [json.loads(line) for line in answers.getvalue().splitlines()]]))
 """
     done = subprocess.run([sys.executable, "-I", "-c", code], check=True, capture_output=True, text=True)
-    loaded = set(json.loads(done.stdout))
-    assert {"numpy", "onnxruntime"} <= loaded
-    assert not {"torch", "engine", "onnx", "pandas", "scipy"} & loaded
+    loaded, (first, second) = json.loads(done.stdout)
+    assert {"numpy", "onnxruntime"} <= set(loaded)
+    assert not {"torch", "engine", "onnx", "pandas", "scipy"} & set(loaded)
+    assert first["runtime"].startswith("onnxruntime ")
+    block = second["blocks"]["x"]
+    assert 5 <= len(block["times"]) <= 25
+    assert min(block["times"]) > 0
+    assert block["cpu"] > 0
 
 
 def test_what_cannot_be_measured_says_why_in_one_line(files, tmp_path):
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(files["plain_1k5"].read_bytes()[:500])
     for path in (broken, tmp_path / "missing.onnx"):
-        with pytest.raises(TrialFailedError, match=r"^latency: ") as caught:
+        with pytest.raises(TrialFailedError, match=r"^latency: .*(broken|missing)\.onnx") as caught:
             measure({"x": path}, (1, 28, 28))
         assert "\n" not in str(caught.value)
     with pytest.raises(TrialFailedError, match="latency"):
@@ -104,47 +107,17 @@ def test_a_child_that_dies_or_hangs_is_a_failed_trial(files, tmp_path, monkeypat
         measure(files, (1, 28, 28), protocol=Protocol(limit=0.1))
 
 
-def test_intervals_hold_what_they_should():
-    """Pooled median over all calls; the paired ratio is unmoved by a slowdown that meets both models."""
-    w, rng = worker(), np.random.default_rng(0)
-    drift = np.linspace(1, 3, 40)[:, None]
-    a = drift * rng.normal(1.0, 0.02, (40, 5))
-    b = drift * rng.normal(1.5, 0.03, (40, 5))
-    middle, low, high = w.paired(b.tolist(), a.tolist())
-    assert low <= middle <= high
-    assert abs(middle - 1.5) < 0.03
-    assert high - low < 0.05
-    middle, low, high = w.pooled(a)
-    assert middle == np.median(a)
-    assert low < middle < high
-    assert high - low > 0.2
-    reading = w.reading({"a": a.tolist(), "b": b.tolist()}, {"a": [0.001], "b": [0.001]}, "b", "a")
-    assert reading["median_ms"] == pytest.approx(1e3 * np.median(b))
-    assert reading["cpu_ms"] == pytest.approx(1.0)
-    assert reading["p95_ms"] == pytest.approx(1e3 * np.percentile(b, 95))
-
-
-def test_it_stops_when_precise_or_out_of_time():
-    w = worker()
-
-    class Model:
-        calls = 0
-
-        def get_inputs(self):
-            return [type("Input", (), {"name": "x"})]
-
-        def run(self, _names, _feed):
-            Model.calls += 1
-            time.sleep(0.002)
-
-    request = {"shape": [1], "calls": 5, "rounds": 12, "seconds": 9, "limit": 9, "half_width": 0.5, "reference": None}
-    steady = w.batch({"m": [Model()]}, 1, request, np.random.default_rng(0))
-    assert steady["m"]["rounds"] == 12
-    assert Model.calls == 4 + 12 * 6
-    request |= {"half_width": 0.0, "seconds": 0.4}
-    assert w.batch({"m": [Model()]}, 1, request, np.random.default_rng(0))["m"]["rounds"] > 12
-    request |= {"seconds": 0.01, "limit": 0.03}
-    assert 3 <= w.batch({"m": [Model()]}, 1, request, np.random.default_rng(0))["m"]["rounds"] < 12
+def test_threads_are_asked_for_and_told(files, monkeypatch):
+    assert Protocol().threads == 1
+    monkeypatch.setattr(latency, "available_cores", lambda: 2)
+    monkeypatch.setenv(latency.THREADS, "2")
+    one = {"plain_1k5": files["plain_1k5"]}
+    assert measure(one, (1, 28, 28), protocol=dataclasses.replace(QUICK, threads=2))["plain_1k5"].threads == 2
+    assert Protocol().threads == 2
+    for text in ("0", "3", "two", ""):
+        monkeypatch.setenv(latency.THREADS, text)
+        with pytest.raises(InputError, match="from 1 to 2"):
+            Protocol()
 
 
 WEIGHTS_ONLY = Facts(True, 4, 0, 10_000, 9_000)

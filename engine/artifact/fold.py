@@ -32,7 +32,10 @@ class Norm:
 
 @dataclass(frozen=True)
 class Layer:
-    """One Conv or Gemm with weights of its own [out, ...]; ``bias`` names the model's own bias, if it has one."""
+    """One Conv, Gemm or MatMul with weights of its own [out, ...]; ``bias`` names the model's own bias, if any.
+
+    A MatMul reads its weights through a Transpose, and its bias is added by a node of its own.
+    """
 
     name: str
     op: str
@@ -62,17 +65,32 @@ class Layer:
 
 
 def layers_of(graph: Graph) -> dict[int, Layer]:
-    """Conv and Gemm nodes whose weights are theirs alone, by the id of the node."""
+    """Conv, Gemm and MatMul nodes whose weights are theirs alone, by the id of the node."""
     found = {}
     for node in graph.nodes:
-        if node.op_type not in ("Conv", "Gemm") or not node.input[1].endswith("weight"):
+        if node.op_type not in ("Conv", "Gemm", "MatMul"):
             continue
-        weight, bias = node.input[1], node.input[2] if len(node.input) > 2 else None
+        weight, bias = _product(graph, node) if node.op_type == "MatMul" else _own(node)
         owned = all(n in graph.initializers and len(graph.readers(n)) == 1 for n in (weight, bias) if n)
-        if owned and _ordinary(node):
+        if weight.endswith("weight") and owned and _ordinary(node):
             shape = graph.shape(weight)
             found[id(node)] = Layer(weight.removesuffix("weight").rstrip("."), node.op_type, weight, bias, shape[0])
     return found
+
+
+def _own(node: Node) -> tuple[str, str | None]:
+    return node.input[1], node.input[2] if len(node.input) > 2 else None
+
+
+def _product(graph: Graph, node: Node) -> tuple[str, str | None]:
+    """Weight and bias of a linear layer written as Transpose, MatMul, Add; "" where it is another MatMul."""
+    turned, reader = graph.producer(node.input[1]), graph.only_reader(node.output[0])
+    usual = turned is not None and turned.op_type == "Transpose" and graph.only_reader(node.input[1]) is not None
+    if turned is None or not usual or turned.input[0] not in graph.initializers:
+        return "", None
+    added = [n for n in reader.input if n in graph.initializers] if reader and reader.op_type == "Add" else []
+    fits = len(added) == 1 and graph.shape(added[0]) == graph.shape(turned.input[0])[:1]
+    return turned.input[0], added[0] if fits and len(graph.readers(added[0])) == 1 else None
 
 
 def fold(graph: Graph, positive: Callable[[str], bool]) -> dict[int, Layer]:
@@ -123,7 +141,7 @@ def _norm(node: Node) -> Norm:
 
 def _ordinary(node: Node) -> bool:
     """Gemm as nn.Linear writes it: x W^T + b."""
-    if node.op_type == "Conv":
+    if node.op_type != "Gemm":
         return True
     usual = {"alpha": 1.0, "beta": 1.0, "transA": 0}
     return all(attribute(node, k, v) == v for k, v in usual.items()) and attribute(node, "transB", 0) == 1

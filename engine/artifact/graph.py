@@ -25,6 +25,13 @@ class Graph:
         """The node that makes ``value``; None for inputs and initializers."""
         return next((node for node in self.nodes if value in node.output), None)
 
+    def maker(self, value: str) -> Node:
+        """:meth:`producer` of a value that a node makes; raises ValueError for another."""
+        found = self.producer(value)
+        if found is None:
+            raise ValueError(f"no node makes {value}")
+        return found
+
     def readers(self, value: str) -> list[Node]:
         """The nodes that read ``value``, once for each."""
         return [node for node in self.nodes if value in node.input]
@@ -67,6 +74,11 @@ class Graph:
         """Add an initializer of zeros, whose values come later; returns its name."""
         self.initializers[name] = numpy_helper.from_array(np.zeros(shape, dtype), name)
         return name
+
+    def use(self, domain: str) -> None:
+        """Declare operators of ``domain`` besides ONNX's own."""
+        if all(known.domain != domain for known in self.model.opset_import):
+            self.model.opset_import.append(helper.make_opsetid(domain, 1))
 
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape of an initializer."""

@@ -7,6 +7,9 @@ commute with rounding, all are monotone, and with the zero point 0 the clipping 
 Where nothing quantizes what a convolution makes (a sum, an average or a hardswish comes next), its output is quantized
 too, over the range that BatchNorm promises, beta +- 6 gamma (Nagel et al. 2019, Data-Free Quantization,
 arXiv:1906.04721, section 4.2.2): a convolution with float output would run in float. Without such a norm it does.
+
+What layers and sums read is rounded once for all of them, so that the sum which made it runs in integers too: in a
+half-width ResNet-18 the sums in float take a quarter of the time.
 """
 
 from __future__ import annotations
@@ -53,17 +56,38 @@ class Quantized:
     outputs: tuple[Output, ...]
 
 
+def shareable(graph: Graph, layers: Mapping[int, Layer]) -> dict[str, tuple[str, ...]]:
+    """The names of the layers that read a value, by value, where none but them and sums read it, two nodes at least."""
+    found = {}
+    for value in dict.fromkeys(node.input[0] for node in graph.nodes if id(node) in layers):
+        readers = graph.readers(value)
+        ours = [layers[id(node)].name for node in readers if id(node) in layers]
+        sums = [n for n in readers if n.op_type == "Add" and not any(name in graph.initializers for name in n.input)]
+        if len(readers) > 1 and len(ours) + len(sums) == len(readers) and value not in graph.outputs:
+            found[value] = tuple(ours)
+    return found
+
+
 def quantize(
-    graph: Graph, layers: Mapping[int, Layer], coded: Mapping[str, bool], weights: frozenset[str]
+    graph: Graph,
+    layers: Mapping[int, Layer],
+    coded: Mapping[str, bool],
+    weights: frozenset[str],
+    shared: frozenset[str] = frozenset(),
 ) -> Quantized:
     """Rewrite ``graph``.
 
-    ``coded``: by layer whether its input's zero point is 0; ``weights``: the layers with integer weights.
+    ``coded``: by layer whether its input's zero point is 0; ``weights``: the layers with integer weights; ``shared``:
+    values of :func:`shareable` whose layers all round them alike.
     """
     nodes = {layer.name: (node, layer) for node in graph.nodes if (layer := layers.get(id(node)))}
+    done: set[int] = set()
     for name, unsigned in coded.items():
-        if name in nodes:
-            _quantize_input(graph, nodes[name][0], name, unsigned)
+        if name in nodes and id(nodes[name][0]) not in done:
+            node = nodes[name][0]
+            readers = graph.readers(node.input[0]) if node.input[0] in shared else [node]
+            done |= {id(reader) for reader in readers}
+            _quantize_input(graph, readers, name, unsigned)
     modes, outputs = {}, []
     for name, (node, layer) in nodes.items():
         if name not in coded:
@@ -102,7 +126,10 @@ def integer_tensors(
     factor = scale / final  # +1 or -1 but for such channels
     column = factor.reshape(-1, *[1] * (integers.ndim - 1))
     rounded = np.where(np.abs(column) == 1, integers * column, np.rint(integers * column)).astype(np.int8)
-    tensors: dict[str, NDArray[Any]] = {f"{layer.name}.integers": rounded, f"{layer.name}.weight_scale": final}
+    tensors: dict[str, NDArray[Any]] = {f"{layer.name}.weight_scale": final}
+    tensors[f"{layer.name}.integers"] = np.ascontiguousarray(rounded.T) if layer.op == "MatMul" else rounded
+    if layer.op == "MatMul":
+        return tensors | ({layer.bias: bias.astype(np.float32)} if layer.bias else {})
     tensors[f"{layer.name}.weight_zero"] = np.zeros(len(final), np.int8)
     if layer.biased:
         unit = final * step
@@ -111,21 +138,26 @@ def integer_tensors(
     return tensors
 
 
-def _quantize_input(graph: Graph, node: Node, name: str, unsigned: bool) -> None:
-    value, bottom = node.input[0], node.input[0]
-    chain: list[Node] = []
-    while graph.only_reader(value) is not None:
+def _quantize_input(graph: Graph, readers: list[Node], name: str, unsigned: bool) -> None:
+    """Let ``readers``, all nodes that read one value or the only one that is a layer, read it rounded."""
+    bottom = readers[0].input[0]
+    value, chain = bottom, list[Node]()
+    alone = len(graph.readers(bottom)) == len(readers) and bottom not in graph.outputs
+    while alone or (chain and graph.only_reader(value) is not None):
         maker = graph.producer(value)
         if maker is None or maker.op_type not in (*COMMUTING, *(["Relu"] if unsigned else [])):
             break
         chain.append(maker)
-        value = maker.input[0]
+        value, alone = maker.input[0], False
     codes = [graph.tensor(f"{name}.input_scale", (), np.float32), graph.tensor(f"{name}.input_zero", (), np.uint8)]
     made = f"{name}.input_quantized"
     graph.after(value, helper.make_node("QuantizeLinear", [value, *codes], [made]))
-    graph.reroute(chain[-1] if chain else node, value, made)
-    graph.before(node, helper.make_node("DequantizeLinear", [bottom if chain else made, *codes], [f"{name}.input"]))
-    graph.reroute(node, bottom if chain else made, f"{name}.input")
+    for reader in readers if not chain else chain[-1:]:
+        graph.reroute(reader, value, made)
+    for number, reader in enumerate(readers):
+        done = f"{name}.input{number or ''}"
+        graph.before(reader, helper.make_node("DequantizeLinear", [bottom if chain else made, *codes], [done]))
+        graph.reroute(reader, bottom if chain else made, done)
     _drop_relus(graph, chain)
 
 
@@ -162,14 +194,17 @@ def _quantize_output(graph: Graph, node: Node, layer: Layer) -> Output:
 
 
 def _quantize_weights(graph: Graph, node: Node, layer: Layer) -> None:
-    name, shape = layer.name, graph.shape(layer.weight)
-    tensors = [graph.tensor(f"{name}.integers", shape, np.int8)]
+    name, shape, product = layer.name, graph.shape(layer.weight), layer.op == "MatMul"
+    if product:  # stored as they are multiplied, without the Transpose
+        graph.nodes.remove(graph.maker(node.input[1]))
+    tensors = [graph.tensor(f"{name}.integers", shape[::-1] if product else shape, np.int8)]
     tensors.append(graph.tensor(f"{name}.weight_scale", shape[:1], np.float32))
     if layer.op == "Gemm":  # without a zero point of its own QGemm is not chosen
         tensors.append(graph.tensor(f"{name}.weight_zero", shape[:1], np.int8))
-    graph.before(node, helper.make_node("DequantizeLinear", tensors, [f"{name}.weights"], axis=0))
+    axis = int(product)
+    graph.before(node, helper.make_node("DequantizeLinear", tensors, [f"{name}.weights"], axis=axis))
     node.input[1] = f"{name}.weights"
-    if layer.biased:
+    if layer.biased and not product:  # a product's bias is a node of its own, in float
         tensors = [graph.tensor(f"{name}.bias_integers", shape[:1], np.int32)]
         tensors.append(graph.tensor(f"{name}.bias_scale", shape[:1], np.float32))
         graph.before(node, helper.make_node("DequantizeLinear", tensors, [f"{name}.biases"], axis=0))

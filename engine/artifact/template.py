@@ -17,10 +17,12 @@ import zstandard
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from engine.artifact import qdq
+from engine.artifact import matmul, qdq
 from engine.artifact.export import structure
-from engine.artifact.fold import Arrays, Layer, fold, pooled_gammas
-from engine.artifact.graph import Graph
+from engine.artifact.fold import Arrays, Layer, fold, layers_of, pooled_gammas
+from engine.artifact.graph import Graph, Node
+from engine.artifact.kernels import AUTO, choose
+from engine.artifact.matmul import Product as Way
 from engine.artifact.packing import Coded, Product, pack
 from engine.artifact.wire import Span, spans
 from engine.errors import FileError
@@ -28,6 +30,7 @@ from engine.weights.values import InputCode, WeightCode
 
 Weights = Mapping[str, "NDArray[Any] | Tensor"]
 MAX_TEMPLATE = 2**30
+KERNELS = ("Conv", "Gemm", "MatMul")
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Built:
     ``graph_key`` is equal for models that run the same operations on tensors of the same shapes and types.
     ``simulated``: some layer's number format is not the one that is executed. ``bits``: the widest code, None for a
     model in float. ``conversions``: Quantize and Dequantize nodes that stay nodes of their own at run time.
+    ``rounds_inputs``: some layer's input is rounded too, so that answers differ a little from the trained network's.
     """
 
     onnx: bytes
@@ -45,6 +49,7 @@ class Built:
     simulated: bool
     bits: int | None
     conversions: int
+    rounds_inputs: bool = False
 
     def packed(self) -> bytes:
         """The packed file (2 ms for 10,000 parameters, made once)."""
@@ -92,22 +97,33 @@ class Template:
         weights: Weights,
         codes: Mapping[str, WeightCode] | None = None,
         inputs: Mapping[str, InputCode] | None = None,
+        runtime: str = AUTO,
     ) -> Built:
         """The model with these tensors.
 
         ``weights``: every parameter and buffer by name, as :func:`export.values` gives them (quantized layers already
-        dequantized); ``codes`` and ``inputs`` by layer name. Raises ValueError for a model of another structure.
+        dequantized); ``codes`` and ``inputs`` by layer name; ``runtime``: see :mod:`engine.artifact.kernels`. Raises
+        ValueError for a model of another structure.
         """
         values = {name: _array(weights[name], name, shape) for name, shape in self._shapes.items()}
-        codes, inputs = codes or {}, inputs or {}
+        codes = codes or {}
+        plan = choose(runtime, self.kinds, codes, inputs or {}, self._convolutional)
+        inputs = {name: code for name, code in (inputs or {}).items() if name in plan.static}
         key = _Key(
             frozenset(codes),
             tuple(sorted((name, code.zero_point == 0) for name, code in inputs.items())),
             frozenset(name for name in self._pooled if float(values[name].min()) >= 0),
+            self._shared(inputs),
+            tuple(sorted(plan.products.items(), key=lambda item: item[0])),
         )
         if key not in self._variants:
             self._variants[key] = _Variant(onnx.load_from_string(self._data), key)
         return self._variants[key].build(values, codes, inputs)
+
+    def _shared(self, inputs: Mapping[str, InputCode]) -> frozenset[str]:
+        """The values whose readers all round them alike: they are rounded once, and sums read them rounded too."""
+        alike = (value for value, names in self._readers.items() if len({inputs.get(name) for name in names}) == 1)
+        return frozenset(value for value in alike if self._readers[value][0] in inputs)
 
     def _open(self, data: bytes) -> None:
         model = onnx.load_from_string(data)
@@ -115,7 +131,12 @@ class Template:
         self._data = data
         self.key = hashlib.sha256(data).hexdigest()
         self._shapes = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
-        self._pooled = pooled_gammas(Graph(model))
+        graph = Graph(model)
+        layers = layers_of(graph)
+        self._pooled = pooled_gammas(graph)
+        self.kinds = {layer.name: layer.op for layer in layers.values()}
+        self._convolutional = any(node.op_type == "Conv" for node in graph.nodes)
+        self._readers = qdq.shareable(graph, layers)
         self._variants: dict[_Key, _Variant] = {}
 
 
@@ -126,6 +147,8 @@ class _Key:
     codes: frozenset[str]
     inputs: tuple[tuple[str, bool], ...]
     positive: frozenset[str]
+    shared: frozenset[str]
+    products: tuple[tuple[str, Way], ...]
 
 
 class _Variant:
@@ -134,7 +157,9 @@ class _Variant:
     def __init__(self, model: onnx.ModelProto, key: _Key) -> None:
         graph = Graph(model)
         layers = fold(graph, key.positive.__contains__)
-        self.quantized = qdq.quantize(graph, layers, dict(key.inputs), key.codes)
+        self.quantized = qdq.quantize(graph, layers, dict(key.inputs), key.codes, key.shared)
+        self.products = dict(key.products)
+        matmul.rewrite(graph, layers, self.products)
         for node in graph.nodes:
             node.name = layers[id(node)].name if id(node) in layers else ""
         self.layers = {layer.name: layer for layer in layers.values()}
@@ -157,9 +182,17 @@ class _Variant:
         for name in codes.keys() - self.layers.keys():
             known[f"{name}.weight"] = Coded(codes[name].integers, codes[name].scale)
         widths = [code.bits for code in codes.values()]
-        executed = {name for name, mode in self.quantized.modes.items() if mode == qdq.INTEGER}
-        simulated = bool(codes.keys() - executed)
-        return Built(self._join(tensors), known, self.key, simulated, max(widths, default=None), self.conversions)
+        simulated = any(self.width(name) != code.bits for name, code in codes.items())
+        rounds = bool(inputs) or any(way.inputs != "float" for way in self.products.values())
+        return Built(
+            self._join(tensors), known, self.key, simulated, max(widths, default=None), self.conversions, rounds
+        )
+
+    def width(self, name: str) -> int | None:
+        """Bits of the weights that a layer's kernel multiplies by; None for float."""
+        if name in self.products:
+            return self.products[name].width
+        return 8 if self.quantized.modes.get(name) == qdq.INTEGER else None
 
     def _layer(
         self,
@@ -174,6 +207,9 @@ class _Variant:
         if code is None:
             column = factor.reshape(-1, *[1] * (values[layer.weight].ndim - 1)).astype(np.float32)
             tensors[layer.weight] = values[layer.weight] * column if layer.norms else values[layer.weight]
+        elif name in self.products:
+            tensors |= matmul.tensors(layer, self.products[name], code, factor, bias)
+            return
         else:
             scale = np.asarray(code.scale * factor, np.float32)
             if self.quantized.modes.get(name) == qdq.INTEGER and step is not None:
@@ -198,15 +234,27 @@ class _Variant:
 
 def _conversions(graph: Graph) -> int:
     """Quantize and Dequantize nodes that no integer kernel takes up: at the ends and around float operations."""
-    integer = {id(n) for n in graph.nodes if n.op_type in ("Conv", "Gemm") and n.input[1].endswith(".weights")}
+    integer = {id(node) for node in graph.nodes if _in_integers(graph, node)}
     count = 0
     for node in graph.nodes:
         if node.op_type == "QuantizeLinear":
             maker = graph.producer(node.input[0])
             count += maker is None or id(maker) not in integer
+        elif node.op_type == "DynamicQuantizeLinear":
+            count += len(graph.readers(node.output[0])) > 1  # one that is read once becomes part of the product
         elif node.op_type == "DequantizeLinear" and node.input[0] not in graph.initializers:
             count += any(id(reader) not in integer for reader in graph.readers(node.output[0]))
     return count
+
+
+def _in_integers(graph: Graph, node: Node) -> bool:
+    """Layers with integer weights, and sums of rounded values that are rounded again."""
+    if node.op_type in KERNELS:
+        return str(node.input[1]).endswith(".weights")
+    makers = [graph.producer(name) for name in node.input] if node.op_type == "Add" else []
+    reader = graph.only_reader(node.output[0]) if makers else None
+    rounded = all(maker is not None and maker.op_type == "DequantizeLinear" for maker in makers)
+    return reader is not None and reader.op_type == "QuantizeLinear" and rounded
 
 
 def _literals(data: bytes, holes: list[Span]) -> list[bytes]:

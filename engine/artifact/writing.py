@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from engine.artifact.export import plain, values
+from engine.artifact.kernels import AUTO
 from engine.artifact.template import Built, Template
 from engine.files import atomic_write
 from engine.weights.code import bake, input_codes, weight_codes
@@ -35,11 +36,11 @@ def write(model: nn.Module, example: Tensor, folder: Path, template: Template | 
     return save(build(model, example, template), folder)
 
 
-def build(model: nn.Module, example: Tensor, template: Template | None = None) -> Built:
-    """The model as ONNX bytes, not written anywhere."""
+def build(model: nn.Module, example: Tensor, template: Template | None = None, runtime: str = AUTO) -> Built:
+    """The model as ONNX bytes, not written anywhere; ``runtime``: see :mod:`engine.artifact.kernels`."""
     ordinary = plain(bake(model)).eval()
     template = template or Template(ordinary, example)
-    return template.build(values(ordinary), weight_codes(model), input_codes(model))
+    return template.build(values(ordinary), weight_codes(model), input_codes(model), runtime)
 
 
 def save(built: Built, folder: Path) -> Artifact:

@@ -1,4 +1,4 @@
-"""Latency of ONNX files, measured in a child process of its own (``latency_worker.py``), and what may be said about it.
+"""Latency of ONNX files, measured in processes of their own (``campaign.py``), and what may be said about it.
 
 Times are milliseconds a call. Nothing here imports torch or ONNX Runtime.
 """
@@ -6,16 +6,15 @@ Times are milliseconds a call. Nothing here imports torch or ONNX Runtime.
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.errors import TrialFailedError
+from engine.errors import InputError, TrialFailedError
+from engine.measure import campaign
+from engine.measure.machine import available_cores
 from engine.result import Latency
 
 WORKER = Path(__file__).with_name("latency_worker.py")
@@ -25,27 +24,40 @@ SMALL_MS, SMALL_PARAMETERS = 0.3, 50_000  # below, an integer network's fixed co
 STARTUP_SECONDS = 60.0  # generous: loading large models on a busy machine
 
 
+THREADS = "STILLHOUSE_TIMING_THREADS"
+
+
+def timing_threads() -> int:
+    """How many threads a timed model may use: STILLHOUSE_TIMING_THREADS, else one. Raises :class:`InputError`."""
+    text, most = os.environ.get(THREADS, "1"), available_cores()
+    if not text.isdecimal() or not 1 <= int(text) <= most:
+        raise InputError(THREADS, text, f"a whole number from 1 to {most}, the cores of this machine")
+    return int(text)
+
+
 @dataclass(frozen=True)
 class Protocol:
     """How carefully to measure. ``seconds`` is the aim, ``limit`` the end, for all batch sizes together.
 
-    At least ``rounds`` rounds (fewer only past ``limit``) of at least ``calls`` timed calls a model, until every
-    interval is within +- ``half_width`` of its value.
+    At least ``rounds`` rounds, each in a process of its own (fewer only past ``limit``), of at least ``calls`` timed
+    calls a model, until every interval is within +- ``half_width`` of its value.
     """
 
-    seconds: float = 1.2
-    limit: float = 12.0
-    rounds: int = 12
-    calls: int = 5
-    half_width: float = 0.05
-    seed: int = 0
+    seconds: float = campaign.PROTOCOL["seconds"]
+    limit: float = campaign.PROTOCOL["limit"]
+    rounds: int = campaign.PROTOCOL["rounds"]
+    calls: int = campaign.PROTOCOL["calls"]
+    half_width: float = campaign.PROTOCOL["half_width"]
+    seed: int = campaign.PROTOCOL["seed"]
+    threads: int = field(default_factory=timing_threads)
 
 
 @dataclass(frozen=True)
 class LatencyReading:
     """One model at one batch size: pooled median with its 95 % interval, paired ratio to the reference with its own.
 
-    ``cpu_ms`` is CPU time of the calling thread a call: far below the median something else held the processor.
+    ``cpu_ms`` is processor time a call: far below the median something else held the processor. ``memory_bytes`` is
+    what loading and running the model added to the resident memory of a process with ONNX Runtime, at its most.
     """
 
     median_ms: float
@@ -60,6 +72,7 @@ class LatencyReading:
     ratio: float | None = None
     ratio_low: float | None = None
     ratio_high: float | None = None
+    memory_bytes: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; ``LatencyReading(**row)`` is its inverse."""
@@ -86,31 +99,43 @@ def measure(
     batch: int = 1,
     reference: str | None = None,
     protocol: Protocol | None = None,
+    memory: Sequence[str] = (),
 ) -> dict[str, LatencyReading]:
     """The readings of the ONNX files ``paths`` by name, for inputs [batch, *shape]; ratios are to ``reference``."""
-    return measure_batches(paths, shape, (batch,), reference, protocol)[batch]
+    return measure_batches(paths, shape, (batch,), reference, protocol, memory)[batch]
 
 
 def measure_batches(
     paths: Mapping[str, Path],
     shape: Sequence[int],
-    batches: Sequence[int] = (1, 32),
+    batches: Sequence[int] = (1, 8, 32),
     reference: str | None = None,
     protocol: Protocol | None = None,
+    memory: Sequence[str] = (),
 ) -> dict[int, dict[str, LatencyReading]]:
-    """:func:`measure` for several batch sizes in one child process; readings by batch size and name.
+    """:func:`measure` for several batch sizes at once; readings by batch size and name.
 
-    Raises TrialFailedError when a file cannot be run or the child ends without an answer.
+    The memory of the models in ``memory`` is counted as well, the batch sizes one after the other in rising order.
+    Raises TrialFailedError when a file cannot be run or a measuring process ends without an answer.
     """
     if not paths or (reference is not None and reference not in paths):
         raise ValueError(f"reference {reference!r} is none of {sorted(paths)}")
     protocol = protocol or Protocol()
-    request = dataclasses.asdict(protocol) | {"shape": list(shape), "batches": list(batches), "reference": reference}
-    request["paths"] = {name: os.fspath(path) for name, path in paths.items()}
-    answer = _ask(request, timeout=STARTUP_SECONDS + 2 * protocol.limit)
+    files = {name: os.fspath(path) for name, path in paths.items()}
+    timeout = STARTUP_SECONDS + 2 * protocol.limit
+    try:
+        answer = campaign.measure(
+            str(WORKER), files, list(shape), batches, reference, memory, timeout, **dataclasses.asdict(protocol)
+        )
+    except (RuntimeError, OSError) as problem:
+        raise TrialFailedError(f"latency: {problem}") from None
+    common = {"runtime": answer["runtime"], "threads": answer["threads"]}
     return {
         int(batch): {
-            name: LatencyReading(batch=int(batch), runtime=answer["runtime"], **row) for name, row in rows.items()
+            name: LatencyReading(
+                batch=int(batch), memory_bytes=answer["memory"].get(name, {}).get(batch), **common, **row
+            )
+            for name, row in rows.items()
         }
         for batch, rows in answer["batches"].items()
     }
@@ -136,24 +161,3 @@ def cause(facts: Facts, milliseconds: float) -> str | None:
     if facts.parameters < SMALL_PARAMETERS or milliseconds < SMALL_MS or facts.conversions == 0:
         return TOO_SMALL
     return CONVERSIONS
-
-
-def _ask(request: Mapping[str, Any], timeout: float) -> dict[str, Any]:
-    # -I: neither the current folder nor PYTHON* variables may change what is measured
-    command = [sys.executable, "-I", str(WORKER)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    try:
-        done = subprocess.run(
-            command, input=json.dumps(request), capture_output=True, text=True, timeout=timeout, env=environment,
-            check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        raise TrialFailedError(f"latency: the measurement did not end within {timeout:.0f} seconds") from None
-    try:
-        answer: dict[str, Any] = json.loads(done.stdout)
-    except ValueError:
-        lines = done.stderr.strip().splitlines() or ["no message"]
-        raise TrialFailedError(f"latency: the measuring process ended ({done.returncode}): {lines[-1]}") from None
-    if "error" in answer:
-        raise TrialFailedError(f"latency: {answer['error']}")
-    return answer

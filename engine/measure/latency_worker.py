@@ -1,147 +1,110 @@
-"""Times ONNX models in a process that imports nothing but ONNX Runtime and numpy; started by path, see ``latency.py``.
+"""A measuring process: loads ONNX models, times blocks of calls. Imports nothing but ONNX Runtime and numpy.
 
-A JSON request on stdin (``Request`` in ``latency.py``), a JSON answer on stdout: {"runtime", "batches": {batch: {name:
-reading}}} or {"error": ...}. The protocol:
-
-- One thread, no spinning. A *block* is one discarded call and then at least ``calls`` timed ones of one model.
-- A *round* is one block of each model in random order, so that what slows the machine down for a while meets them all.
-- Each model is loaded several times and a round picks one of its sessions: where its memory happens to lie moves a
-  small model's time by a percent, which would otherwise look like a difference between equal graphs.
-- The median is taken over all timed calls of all rounds, its interval from resampling whole rounds; the ratio to the
-  reference is taken within each round and resampled likewise. Never the smallest of several medians.
-- At least ``rounds`` rounds, then until all intervals are narrower than +- ``half_width`` or the time is used up.
+Started by path; JSON lines on stdin are answered by JSON lines on stdout (see ``campaign.py``). First a plan {"paths",
+"shape", "threads", "calls", "seed", "memory"}, answered by {"runtime"}; then {"batch": size}, answered by {"blocks":
+{name: {"times", "cpu"}}} or, where memory is counted, {"bytes"}. What goes wrong is told as {"error"}.
 """
 
+from __future__ import annotations
+
+import base64
 import json
-import os
+import random
 import sys
 import time
-from typing import Any
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TextIO
 
-import numpy as np
-import onnxruntime
-
-CHECK_EVERY = 4
-RESAMPLES = 400
-BLOCK_SECONDS, MOST_CALLS = 0.001, 25
-FEWEST_ROUNDS = 3
-SESSIONS, LARGE_FILE = 4, 4_000_000
-
-
-def answer(request: dict[str, Any]) -> dict[str, Any]:
-    """Measure every batch size in turn, each with its share of the time."""
-    sessions = {name: [load(path) for _ in range(copies(path))] for name, path in request["paths"].items()}
-    generator = np.random.default_rng(request["seed"])
-    share = {key: request[key] / len(request["batches"]) for key in ("seconds", "limit")}
-    measured = {str(b): batch(sessions, b, request | share, generator) for b in request["batches"]}
-    return {"runtime": f"onnxruntime {onnxruntime.__version__} CPU", "batches": measured}
+BLOCK_SECONDS, MOST_CALLS, SLOW_SECONDS = 0.001, 25, 0.05
+IDENTITY = base64.b64decode(  # an ONNX file of one node, y = Identity(x)
+    "CAg6NwoQCgF4EgF5IghJZGVudGl0eRIBZ1oPCgF4EgoKCAgBEgQKAggBYg8KAXkSCgoICAESBAoCCAFCBAoAEA0="
+)
+Row = dict[str, Any]
 
 
-def copies(path: str) -> int:
-    """How many sessions of a file: one of a large model, which takes long to load and hardly feels where it lies."""
-    return SESSIONS if os.path.getsize(path) < LARGE_FILE else 1
+def serve(requests: TextIO = sys.stdin, answers: TextIO = sys.stdout) -> int:
+    """The child's side: a plan, then batch sizes until the pipe is closed; one line each."""
+    try:
+        import numpy as np
+        import onnxruntime
+
+        plan = json.loads(requests.readline())
+        load(onnxruntime, IDENTITY, 1).run(None, {"x": np.zeros(1, np.float32)})  # what every model needs is there
+        before = resident()
+        chance = random.Random(plan["seed"])
+        names = chance.sample(sorted(plan["paths"]), len(plan["paths"]))  # the first one loaded lies elsewhere
+        sessions = {name: load(onnxruntime, plan["paths"][name], plan["threads"]) for name in names}
+        answer: Row = {"runtime": f"onnxruntime {onnxruntime.__version__} CPU"}
+        while True:
+            answers.write(json.dumps(answer) + "\n")
+            answers.flush()
+            line = requests.readline()
+            if not line:
+                return 0
+            size = json.loads(line)["batch"]
+            feeds = {name: feed(np, s, size, plan) for name, s in sessions.items()}
+            if plan["memory"]:
+                for _ in range(2):
+                    next(iter(sessions.values())).run(None, next(iter(feeds.values())))
+                answer = {"bytes": max(0, resident() - before)}
+            else:
+                order = chance.sample(names, len(names))
+                answer = {"blocks": {n: block(sessions[n], feeds[n], plan) for n in order}}
+    except Exception as problem:  # noqa: BLE001 - ONNX Runtime raises its own classes; the parent reports the text
+        answers.write(json.dumps({"error": (str(problem).splitlines() or [type(problem).__name__])[0][:300]}) + "\n")
+        return 1
 
 
-def load(path: str) -> onnxruntime.InferenceSession:
-    """A session as everywhere in this project: one thread, no spinning."""
+def load(onnxruntime: Any, model: str | bytes, threads: int) -> Any:
+    """A session as everywhere in Stillhouse: no spinning threads."""
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def batch(sessions: dict[str, list[Any]], size: int, request: dict[str, Any], generator: Any) -> dict[str, Any]:
-    """The readings of all models at one batch size."""
-    inputs = generator.random((size, *request["shape"]), dtype=np.float32)
-    feeds = {name: {s[0].get_inputs()[0].name: inputs} for name, s in sessions.items()}
-    calls = {name: calls_a_block(s[0], feeds[name], request["calls"]) for name, s in sessions.items()}
-    wall: dict[str, list[list[float]]] = {name: [] for name in sessions}
-    cpu: dict[str, list[float]] = {name: [] for name in sessions}
-    started = time.perf_counter()
-    while True:
-        for name in generator.permutation(sorted(sessions)):
-            session = sessions[name][generator.integers(len(sessions[name]))]
-            times, used = block(session, feeds[name], calls[name])
-            wall[name].append(times)
-            cpu[name].append(used)
-        done, used_up = len(next(iter(wall.values()))), time.perf_counter() - started
-        enough = done >= request["rounds"] and done % CHECK_EVERY == 0 and precise(wall, request)
-        if enough or (used_up > request["seconds"] and done >= request["rounds"]):
+def feed(np: Any, session: Any, size: int, plan: Row) -> Row:
+    """Random inputs: floats from 0 to 1, ones where the model wants whole numbers."""
+    given, generator = session.get_inputs(), np.random.default_rng(0)
+    shapes = [plan["shape"] or [n if isinstance(n, int) else 1 for n in i.shape[1:]] for i in given]
+    floats = [i.type == "tensor(float)" for i in given]
+    values = [generator.random((size, *s), dtype=np.float32) for s in shapes]
+    return {i.name: v if f else np.ones(v.shape, np.int64) for i, v, f in zip(given, values, floats, strict=True)}
+
+
+def block(session: Any, given: Row, plan: Row) -> Row:
+    """{"times": seconds of each timed call, "cpu": processor seconds a call}."""
+    clock = time.thread_time if plan["threads"] == 1 else time.process_time
+    took = 0.0
+    for _ in range(2):  # the first call of a session takes memory; the second one tells how long one takes
+        start = time.perf_counter()
+        session.run(None, given)
+        took = time.perf_counter() - start
+        if took > SLOW_SECONDS:
             break
-        if used_up > request["limit"] and done >= FEWEST_ROUNDS:  # a large model: fewer rounds, each of them long
-            break
-    return {name: reading(wall, cpu, name, request["reference"]) for name in sessions}
-
-
-def calls_a_block(session: Any, feed: dict[str, Any], least: int) -> int:
-    """So many that a block of a very fast model takes about a millisecond, and its clock's noise averages out."""
-    times, _ = block(session, feed, 3)
-    return max(least, min(MOST_CALLS, round(BLOCK_SECONDS / max(min(times), 1e-6))))
-
-
-def block(session: Any, feed: dict[str, Any], calls: int) -> tuple[list[float], float]:
-    """Seconds of each timed call, and CPU seconds a call of this thread."""
-    session.run(None, feed)
-    times, busy = [], time.thread_time()
+    calls = max(plan["calls"], min(MOST_CALLS, round(BLOCK_SECONDS / max(took, 1e-6))))
+    session.run(None, given)
+    times: list[float] = []
+    busy = clock()
     for _ in range(calls):
         start = time.perf_counter()
-        session.run(None, feed)
+        session.run(None, given)
         times.append(time.perf_counter() - start)
-    return times, (time.thread_time() - busy) / calls
+    return {"times": times, "cpu": (clock() - busy) / calls}
 
 
-def precise(wall: dict[str, list[list[float]]], request: dict[str, Any]) -> bool:
-    """Whether every ratio, or median where there is none, is known to +- ``half_width``."""
-    for name, rounds in wall.items():
-        if request["reference"] in (None, name):
-            middle, low, high = pooled(np.array(rounds))
-        else:
-            middle, low, high = paired(rounds, wall[request["reference"]])
-        if high - low > 2 * request["half_width"] * middle:
-            return False
-    return True
+def resident() -> int:
+    """The most memory that this process has ever held, in bytes."""
+    with suppress(OSError, StopIteration, ValueError):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return 1024 * int(next(x for x in lines if x.startswith("VmHWM")).split()[1])
+    import resource
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else 1024 * most
 
 
-def reading(wall: dict[str, Any], cpu: dict[str, Any], name: str, reference: str | None) -> dict[str, Any]:
-    """One model's numbers, times in milliseconds."""
-    times = 1e3 * np.array(wall[name])
-    middle, low, high = pooled(times)
-    row = {"median_ms": middle, "low_ms": low, "high_ms": high, "p95_ms": float(np.percentile(times, 95))}
-    row |= {"cpu_ms": 1e3 * float(np.median(cpu[name])), "rounds": len(times)}
-    ratio = paired(wall[name], wall[reference]) if reference not in (None, name) else (None, None, None)
-    return row | dict(zip(("ratio", "ratio_low", "ratio_high"), ratio, strict=True))
-
-
-def pooled(times: Any) -> tuple[float, float, float]:
-    """Median of all calls [rounds, calls] and its 95 % interval over resampled rounds."""
-    rounds = len(times)
-    chosen = np.random.default_rng(0).integers(0, rounds, (RESAMPLES, rounds))
-    return interval(np.median(times), np.median(times[chosen].reshape(RESAMPLES, -1), axis=1))
-
-
-def paired(rounds: list[list[float]], reference: list[list[float]]) -> tuple[float, float, float]:
-    """Median over rounds of the ratio of a round's medians, with its 95 % interval."""
-    ratios = np.array([np.median(a) / np.median(b) for a, b in zip(rounds, reference, strict=True)])
-    chosen = np.random.default_rng(0).integers(0, len(ratios), (RESAMPLES, len(ratios)))
-    return interval(np.median(ratios), np.median(ratios[chosen], axis=1))
-
-
-def interval(middle: Any, resampled: Any) -> tuple[float, float, float]:
-    """The middle and the 2.5th and 97.5th percentiles of its resamples."""
-    low, high = np.percentile(resampled, [2.5, 97.5])
-    return float(middle), float(min(low, middle)), float(max(high, middle))
-
-
-def main() -> int:
-    """One request, one answer."""
-    try:
-        result = answer(json.load(sys.stdin))
-    except Exception as problem:  # noqa: BLE001 - ONNX Runtime raises its own classes; the parent reports the text
-        result = {"error": str(problem).splitlines()[0][:300] if str(problem) else type(problem).__name__}
-    json.dump(result, sys.stdout)
-    return 1 if "error" in result else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+if __name__ == "__main__" and "--child" in sys.argv:
+    sys.exit(serve())

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import os
 import platform
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,14 @@ def facts() -> dict[str, Any]:
     row = {"processor": processor, "architecture": platform.machine(), "cores": cores, "features": features}
     row["machine"] = f"{processor}, {cores} core{'s' if cores != 1 else ''}"
     versions = {name: version(name) for name in PACKAGES}
-    # the system's and Python's versions stay out of the id: they don't change what a kernel takes
-    identity = repr((processor, platform.machine(), cores, features, versions["onnxruntime"]))
-    row["machine_id"] = hashlib.sha256(identity.encode()).hexdigest()[:12]
+    row["machine_id"] = machine_id(row | versions)
     return row | {"system": f"{platform.system()} {platform.release()}", "python": platform.python_version()} | versions
+
+
+def machine_id(row: Mapping[str, Any]) -> str:
+    """What tells machines apart; the system's and Python's versions don't change what a kernel takes."""
+    names = ("processor", "architecture", "cores", "features", "onnxruntime")
+    return hashlib.sha256(repr(tuple(row[name] for name in names)).encode()).hexdigest()[:12]
 
 
 def read_cpuinfo(path: Path) -> dict[str, str]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,11 +23,12 @@ from engine.artifact import Built
 from engine.files import atomic_write
 from engine.home import Home
 from engine.measure import machine
-from engine.measure.latency import Facts, LatencyReading, measure_batches, to_latency
+from engine.measure.latency import Facts, LatencyReading, measure_batches, timing_threads, to_latency
 from engine.model_spec import ModelSpec
-from engine.result import Cost
+from engine.result import LATENCIES, Cost
 
-BATCHES = (1, 32)
+BATCHES = tuple(LATENCIES)
+KEPT = "p2"  # the protocol that kept readings were taken by; those of another are taken again
 REFERENCE, MINE = "dense", "trial"
 Quiet = Callable[[], AbstractContextManager[None]]
 
@@ -51,7 +53,8 @@ def readings(
     home: Home, quiet: Quiet, built: Built, reference: Reference, shape: tuple[int, ...]
 ) -> dict[int, LatencyReading]:
     """Readings of ``built`` by batch size, kept in the home; ``quiet()`` is a moment in which nothing else runs."""
-    keys = (built.graph_key[:20], reference.built.graph_key[:20], machine.facts()["machine_id"])
+    graphs, threads = (built.graph_key[:20], reference.built.graph_key[:20]), f"t{timing_threads()}"
+    keys = (*graphs, machine.facts()["machine_id"], KEPT, threads)
     path = home.cache("latency") / f"{'-'.join(keys)}.json"
     kept = _kept(path)
     if kept:
@@ -76,20 +79,20 @@ def _beside(built: Built, reference: Reference, shape: tuple[int, ...]) -> dict[
 def timed(
     models: Mapping[str, bytes], shape: tuple[int, ...], reference: str | None
 ) -> dict[int, dict[str, LatencyReading]]:
-    """Readings of ONNX files, given as bytes, by batch size and name; all in one child process."""
+    """Readings of ONNX files, given as bytes, by batch size and name; their memory, too."""
     with tempfile.TemporaryDirectory(prefix="stillhouse-") as folder:
         paths = {name: Path(folder) / f"{number}.onnx" for number, name in enumerate(models)}
         for name, data in models.items():
             paths[name].write_bytes(data)
-        return measure_batches(paths, shape, BATCHES, reference)
+        return measure_batches(paths, shape, BATCHES, reference, memory=list(models))
 
 
 def with_latencies(cost: Cost, built: Built, reference: Reference, found: Mapping[int, LatencyReading]) -> Cost:
-    """``cost`` with its two latencies and what may be said of them."""
+    """``cost`` with its latencies and what may be said of them."""
     facts = Facts(built.simulated, built.bits, built.conversions, cost.parameters, cost.nonzero)
     smaller = cost.packed_bytes < reference.packed_bytes
-    one, many = (to_latency(found[batch], facts, smaller) for batch in BATCHES)
-    return replace(cost, latency=one, latency_batch32=many)
+    told: dict[str, Any] = {name: to_latency(found[batch], facts, smaller) for batch, name in LATENCIES.items()}
+    return replace(cost, **told)
 
 
 def _kept(path: Path) -> dict[int, LatencyReading] | None:
