@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from engine import catalogue, inspection_files
+from engine import catalogue, inspection_files, registry
 from engine.errors import TrialFailedError
 from engine.execution.slot import Slot
 from engine.home import Home
@@ -19,6 +19,7 @@ from engine.inspection_steps import UNTRAINED, Step, Work, step_files, teacher_w
 from engine.inspection_weights import Weights, filters, histograms
 from engine.measure import machine
 from engine.measure.bytes import report as bytes_report
+from engine.measure.profile import PROFILED, profiles_of
 from engine.recipe import Recipe
 from engine.student import Report
 
@@ -34,6 +35,8 @@ def inspect(body: Mapping[str, Any], home: Home, report: Report, slot: Slot) -> 
         steps, before, what = _steps(body, home, report, slot)
         report({"doing": "looking inside", "fraction": 0.99})
         found = facts(steps, before, what) | {"same_file": _same_file(home, body["key"], steps[-1])}
+        with slot.quiet():
+            found["profile"] = _profile(steps, tuple(registry.get("tasks", body["recipe"]["task"]).input_shape))
         found["dense_key"] = _dense_key(body["recipe"]) if len(steps) > 1 else None
         logits = {"logits": steps[-1].logits} | ({"dense_logits": steps[0].logits} if len(steps) > 1 else {})
         inspection_files.save(home, body["key"], found, logits)
@@ -79,6 +82,13 @@ def _steps(body: Mapping[str, Any], home: Home, report: Report, slot: Slot) -> t
     if len(steps) > 1:
         return steps, steps[0].weights(), INITIAL if steps[0].label.kind == UNTRAINED else DENSE
     return (steps, {}, None) if from_files else (steps, work.initial_weights(), INITIAL)
+
+
+def _profile(steps: Sequence[Step], shape: tuple[int, ...]) -> dict[str, Any]:
+    """{"student": {batch: profile}, "dense": ...} of the last and the first step (engine.measure.profile)."""
+    models = {"student": steps[-1].onnx} | ({"dense": steps[0].onnx} if len(steps) > 1 else {})
+    found = profiles_of(models, shape, PROFILED)
+    return {name: {str(b): rows[name].to_json() for b, rows in found.items()} for name in models}
 
 
 def _dense_key(recipe_json: Mapping[str, Any]) -> str | None:

@@ -25,7 +25,7 @@ from engine.home import Home
 from engine.metrics import halved
 from engine.recipe import Recipe
 
-VERSION = 2  # of what an inspection holds; another one is made again
+VERSION = 3  # of what an inspection holds; another one is made again
 KIND, MODELS = "inspect", "models"  # folders of the cache
 Arrays = Mapping[str, npt.NDArray[Any]]
 

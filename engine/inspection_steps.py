@@ -16,8 +16,9 @@ from engine import artifact, inspection_files, retiming
 from engine.artifact.reading import Reading, read
 from engine.execution.slot import Slot
 from engine.home import Home
+from engine.measure.causes import Facts
 from engine.measure.cost import cost as cost_of
-from engine.measure.latency import Facts, to_latency
+from engine.measure.latency import to_latency
 from engine.measure.timing import dense_reference, readings, timed, with_latencies
 from engine.pipeline import BATCH, Logits, quality
 from engine.prefix import Trained
@@ -73,7 +74,8 @@ class Step:
         names = {"latency_ms": "median_ms", "latency_low_ms": "low_ms", "latency_high_ms": "high_ms"}
         names |= {n: n for n in ("simulated", "slower_here", "cause", "ratio", "ratio_low", "ratio_high")}
         row |= {name: getattr(one, source) if one else None for name, source in names.items()}
-        return row | {"latency32_ms": many.median_ms if many else None}
+        times = {str(b): asdict(found) for b, n in LATENCIES.items() if (found := getattr(cost, n))}
+        return row | {"latency32_ms": many.median_ms if many else None, "latencies": times}
 
 
 class Work:

@@ -15,7 +15,8 @@ from engine.errors import FileError
 from engine.execution.slot import Slot
 from engine.home import Home
 from engine.measure import machine
-from engine.measure.latency import Facts, LatencyReading, to_latency
+from engine.measure.causes import Facts
+from engine.measure.latency import LatencyReading, to_latency
 from engine.measure.timing import BATCHES, timed
 from engine.result import LATENCIES
 

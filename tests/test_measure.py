@@ -15,8 +15,9 @@ from torch import nn
 from engine import artifact, registry
 from engine.errors import InputError, TrialFailedError
 from engine.measure import latency, machine
+from engine.measure.causes import CAUSES, Facts, cause
 from engine.measure.cost import cost, count, macs
-from engine.measure.latency import CAUSES, Facts, LatencyReading, Protocol, cause, measure, measure_batches, to_latency
+from engine.measure.latency import LatencyReading, Protocol, measure, measure_batches, to_latency
 
 QUICK = Protocol(seconds=0.1, limit=5, rounds=4)
 READING = LatencyReading(0.2, 0.19, 0.21, 0.3, 0.2, 12, 1, "onnxruntime 1 CPU", 1, 1.3, 1.2, 1.4)

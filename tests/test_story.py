@@ -76,13 +76,15 @@ def test_a_teacher_and_a_dense_student_are_compared_with_nobody_or_the_teacher()
     assert "dense student" not in story.sentence(_run(), "dense", {})
 
 
-@pytest.mark.parametrize("name", ["no kernel", "conversion nodes", "zeros in a dense kernel", "too small"])
+@pytest.mark.parametrize(
+    "name", ["no kernel", "conversion nodes", "zeros in a dense kernel", "memory-bound", "too small"]
+)
 def test_every_cause_has_words_of_its_own(name: str) -> None:
     assert story.cause(name) != story.cause(None)
 
 
 def test_causes_are_those_that_are_measured() -> None:
-    from engine.measure.latency import CAUSES
+    from engine.measure.causes import CAUSES
 
     assert all(story.cause(name) != story.cause(None) for name in CAUSES)
 

@@ -61,6 +61,7 @@ ENGLISH: Labels = {
     "cause_no kernel": "no kernel runs this number format",
     "cause_conversion nodes": "converting between number formats costs more than it saves",
     "cause_zeros in a dense kernel": "a dense kernel multiplies the zeros too",
+    "cause_memory-bound": "its time is spent on moving memory, not on computing",
     "cause_too small": "the net is too small for integer arithmetic to pay",
     "heat_x": "weights set to zero",
     "heat_y": "bits of a weight",

@@ -58,10 +58,10 @@ def measure(script: str, paths: Mapping[str, str], shape: Sequence[int] | None, 
     while left := [b for b in batches if not _enough(rounds[b], reference, plan, started, spent[b], len(batches))]:
         plans = [plan | {"seed": chance.getrandbits(32)} for _ in range(at_once)]
         plans += [plan | {"paths": {n: paths[n]}, "memory": True} for n in wanted]
-        with _children(script, plans, timeout) as children:
-            for name, child in zip(wanted, children[at_once:], strict=True):  # nothing is timed beside it
+        with children(script, plans, timeout) as loaded:
+            for name, child in zip(wanted, loaded[at_once:], strict=True):  # nothing is timed beside it
                 answer["memory"][name] = {str(b): child.ask({"batch": b})["bytes"] for b in sorted(batches)}
-            for child in children[:at_once]:
+            for child in loaded[:at_once]:
                 answer["runtime"] = child.runtime
                 for size in left:
                     began = time.perf_counter()
@@ -125,22 +125,22 @@ class Child:
 
 
 @contextmanager
-def _children(script: str, plans: Sequence[Row], timeout: float) -> Iterator[list[Child]]:
+def children(script: str, plans: Sequence[Row], timeout: float) -> Iterator[list[Child]]:
     """Processes that have loaded their models; all gone afterwards."""
-    children = [Child(script, plan) for plan in plans]
+    started = [Child(script, plan) for plan in plans]
 
     def end() -> None:
-        for child in children:
+        for child in started:
             child.kill(late=True)
 
     guard = threading.Timer(timeout, end)
     guard.daemon = True
     guard.start()
     try:
-        for child in children:
+        for child in started:
             child.runtime = child.hear()["runtime"]
-        yield children
+        yield started
     finally:
         guard.cancel()
-        for child in children:
+        for child in started:
             child.close()

@@ -14,16 +14,12 @@ from typing import Any
 
 from engine.errors import InputError, TrialFailedError
 from engine.measure import campaign
+from engine.measure.causes import Evidence, Facts, cause, profiled_cause
 from engine.measure.machine import available_cores
 from engine.result import Latency
 
 WORKER = Path(__file__).with_name("latency_worker.py")
-NO_KERNEL, CONVERSIONS, DENSE_ZEROS, TOO_SMALL = "no kernel", "conversion nodes", "zeros in a dense kernel", "too small"
-CAUSES = (NO_KERNEL, CONVERSIONS, DENSE_ZEROS, TOO_SMALL)
-SMALL_MS, SMALL_PARAMETERS = 0.3, 50_000  # below, an integer network's fixed costs outweigh what its kernels save
 STARTUP_SECONDS = 60.0  # generous: loading large models on a busy machine
-
-
 THREADS = "STILLHOUSE_TIMING_THREADS"
 
 
@@ -58,6 +54,7 @@ class LatencyReading:
 
     ``cpu_ms`` is processor time a call: far below the median something else held the processor. ``memory_bytes`` is
     what loading and running the model added to the resident memory of a process with ONNX Runtime, at its most.
+    ``evidence``: where the time goes, the fields of :class:`engine.measure.causes.Evidence`; of slower models only.
     """
 
     median_ms: float
@@ -73,24 +70,15 @@ class LatencyReading:
     ratio_low: float | None = None
     ratio_high: float | None = None
     memory_bytes: int | None = None
+    evidence: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; ``LatencyReading(**row)`` is its inverse."""
         return dataclasses.asdict(self)
 
-
-@dataclass(frozen=True)
-class Facts:
-    """What the cause of a latency is decided from. ``nonzero`` counts among ``parameters``.
-
-    ``bits``, ``simulated`` and ``conversions`` are those of :class:`engine.artifact.Built`.
-    """
-
-    simulated: bool
-    bits: int | None
-    conversions: int
-    parameters: int
-    nonzero: int
+    def explained(self, found: Evidence) -> LatencyReading:
+        """The same with what its profile says."""
+        return dataclasses.replace(self, evidence=dataclasses.asdict(found))
 
 
 def measure(
@@ -145,19 +133,9 @@ def to_latency(reading: LatencyReading, facts: Facts, smaller: bool) -> Latency:
     """The reading as a Result holds it. ``smaller``: the model takes fewer packed bytes than the dense student."""
     slower = smaller and reading.ratio_low is not None and reading.ratio_low > 1
     row = reading.to_json() | {"simulated": facts.simulated, "slower_here": slower}
-    return Latency(**row, cause=cause(facts, reading.median_ms / reading.batch) if slower else None)
-
-
-def cause(facts: Facts, milliseconds: float) -> str | None:
-    """Why a smaller model is not faster, one of CAUSES or None where no rule knows; ``milliseconds`` for one example.
-
-    Bits that no kernel executes leave a float network; so do zeros. An integer network that is small, or fast already,
-    loses to the fixed costs of its kernels; a larger one to its conversions between floats and integers.
-    """
-    if facts.bits is None:
-        return DENSE_ZEROS if facts.nonzero < facts.parameters else None
-    if facts.simulated:
-        return NO_KERNEL
-    if facts.parameters < SMALL_PARAMETERS or milliseconds < SMALL_MS or facts.conversions == 0:
-        return TOO_SMALL
-    return CONVERSIONS
+    found = row.pop("evidence")
+    if not slower:
+        return Latency(**row)
+    if found is None or reading.ratio is None:
+        return Latency(**row, cause=cause(facts, reading.median_ms / reading.batch))
+    return Latency(**row, cause=profiled_cause(facts, Evidence(**found), reading.ratio))

@@ -2,7 +2,9 @@
 
 Started by path; JSON lines on stdin are answered by JSON lines on stdout (see ``campaign.py``). First a plan {"paths",
 "shape", "threads", "calls", "seed", "memory"}, answered by {"runtime"}; then {"batch": size}, answered by {"blocks":
-{name: {"times", "cpu"}}} or, where memory is counted, {"bytes"}. What goes wrong is told as {"error"}.
+{name: {"times", "cpu"}}}, where memory is counted by {"bytes"}. Where the plan names a folder as "profile", there are
+also {"profiles": {name: file of ONNX Runtime's profiler}, "copy_rate": bytes a second}. What goes wrong is told as
+{"error"}.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 BLOCK_SECONDS, MOST_CALLS, SLOW_SECONDS = 0.001, 25, 0.05
+PROFILE_SECONDS, MOST_PROFILED, COPIED_BYTES = 0.05, 200, 2**25
 IDENTITY = base64.b64decode(  # an ONNX file of one node, y = Identity(x)
     "CAg6NwoQCgF4EgF5IghJZGVudGl0eRIBZ1oPCgF4EgoKCAgBEgQKAggBYg8KAXkSCgoICAESBAoCCAFCBAoAEA0="
 )
@@ -51,14 +54,19 @@ def serve(requests: TextIO = sys.stdin, answers: TextIO = sys.stdout) -> int:
             else:
                 order = chance.sample(names, len(names))
                 answer = {"blocks": {n: block(sessions[n], feeds[n], plan) for n in order}}
+            if plan.get("profile"):
+                answer["profiles"] = {n: profiled(onnxruntime, n, feeds[n], plan) for n in names}
+                answer["copy_rate"] = copy_rate(np)
     except Exception as problem:  # noqa: BLE001 - ONNX Runtime raises its own classes; the parent reports the text
         answers.write(json.dumps({"error": (str(problem).splitlines() or [type(problem).__name__])[0][:300]}) + "\n")
         return 1
 
 
-def load(onnxruntime: Any, model: str | bytes, threads: int) -> Any:
-    """A session as everywhere in Stillhouse: no spinning threads."""
+def load(onnxruntime: Any, model: str | bytes, threads: int, profile: str = "") -> Any:
+    """A session as everywhere in Stillhouse: no spinning threads. ``profile``: where its profiler shall write."""
     options = onnxruntime.SessionOptions()
+    if profile:
+        options.enable_profiling, options.profile_file_prefix = True, profile
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
@@ -93,6 +101,28 @@ def block(session: Any, given: Row, plan: Row) -> Row:
         session.run(None, given)
         times.append(time.perf_counter() - start)
     return {"times": times, "cpu": (clock() - busy) / calls}
+
+
+def profiled(onnxruntime: Any, name: str, given: Row, plan: Row) -> str:
+    """The file in which the profiler noted a block of calls of the model ``name``."""
+    prefix = str(Path(plan["profile"]) / f"{sorted(plan['paths']).index(name)}-{len(next(iter(given.values())))}")
+    session = load(onnxruntime, plan["paths"][name], plan["threads"], prefix)
+    started, calls = time.perf_counter(), 0
+    while calls < 1 + plan["calls"] or (time.perf_counter() - started < PROFILE_SECONDS and calls < MOST_PROFILED):
+        session.run(None, given)
+        calls += 1
+    return str(session.end_profiling())
+
+
+def copy_rate(np: Any) -> float:
+    """Bytes a second that are read and written where memory is copied: the best of a few times."""
+    source, best = np.ones(COPIED_BYTES, np.uint8), float("inf")
+    target = source.copy()
+    for _ in range(3):
+        start = time.perf_counter()
+        np.copyto(target, source)
+        best = min(best, time.perf_counter() - start)
+    return 2.0 * COPIED_BYTES / best
 
 
 def resident() -> int:

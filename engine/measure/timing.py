@@ -23,12 +23,14 @@ from engine.artifact import Built
 from engine.files import atomic_write
 from engine.home import Home
 from engine.measure import machine
-from engine.measure.latency import Facts, LatencyReading, measure_batches, timing_threads, to_latency
+from engine.measure.causes import Facts
+from engine.measure.latency import LatencyReading, measure_batches, timing_threads, to_latency
+from engine.measure.profile import with_evidence
 from engine.model_spec import ModelSpec
 from engine.result import LATENCIES, Cost
 
 BATCHES = tuple(LATENCIES)
-KEPT = "p2"  # the protocol that kept readings were taken by; those of another are taken again
+KEPT = "p3"  # the protocol that kept readings were taken by; those of another are taken again
 REFERENCE, MINE = "dense", "trial"
 Quiet = Callable[[], AbstractContextManager[None]]
 
@@ -79,12 +81,13 @@ def _beside(built: Built, reference: Reference, shape: tuple[int, ...]) -> dict[
 def timed(
     models: Mapping[str, bytes], shape: tuple[int, ...], reference: str | None
 ) -> dict[int, dict[str, LatencyReading]]:
-    """Readings of ONNX files, given as bytes, by batch size and name; their memory, too."""
+    """Readings of ONNX files, given as bytes, by batch size and name; their memory, too, and why they are slower."""
     with tempfile.TemporaryDirectory(prefix="stillhouse-") as folder:
         paths = {name: Path(folder) / f"{number}.onnx" for number, name in enumerate(models)}
         for name, data in models.items():
             paths[name].write_bytes(data)
-        return measure_batches(paths, shape, BATCHES, reference, memory=list(models))
+        found = measure_batches(paths, shape, BATCHES, reference, memory=list(models))
+        return with_evidence(found, paths, shape)
 
 
 def with_latencies(cost: Cost, built: Built, reference: Reference, found: Mapping[int, LatencyReading]) -> Cost:
