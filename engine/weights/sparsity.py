@@ -1,4 +1,4 @@
-"""Masks by magnitude, and the schedule of gradual pruning."""
+"""Masks by score, and the schedule of gradual pruning."""
 
 from __future__ import annotations
 
@@ -22,13 +22,16 @@ def magnitude_mask(
     """
     dense = {name: torch.ones_like(w, dtype=torch.bool) for name, w in weights.items() if name in keep}
     scores = {name: w.detach().abs() for name, w in weights.items() if name not in keep}
-    if not scores:
-        return dense
-    if scope == "layer":
-        return dense | {name: _kept(score, sparsity) for name, score in scores.items()}
+    return dense | score_mask(scores, sparsity, scope)
+
+
+def score_mask(scores: Mapping[str, Tensor], sparsity: float, scope: str = "global") -> dict[str, Tensor]:
+    """Masks (bool, True = kept) that zero the ``round(sparsity * n)`` weights of lowest score, as above."""
+    if scope == "layer" or not scores:
+        return {name: _kept(score, sparsity) for name, score in scores.items()}
     flat = _kept(torch.cat([s.flatten() for s in scores.values()]), sparsity)
     parts = torch.split(flat, [s.numel() for s in scores.values()])
-    return dense | {name: part.view_as(score) for (name, score), part in zip(scores.items(), parts, strict=True)}
+    return {name: part.view_as(score) for (name, score), part in zip(scores.items(), parts, strict=True)}
 
 
 def cubic_sparsity(progress: float, initial: float, final: float, begin: float = 0.0, end: float = 1.0) -> float:
