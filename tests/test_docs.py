@@ -69,7 +69,7 @@ def fresh(folder: Path, tmp_path: Path) -> Any:
 
 def test_the_examples_enter_the_catalogue(fresh: Any) -> None:
     code = "import json; from engine import catalogue; c = catalogue.current();" + (
-        "print(json.dumps({'losses': c.row('losses', 'smoothed_labels'), 'stages': c.row('stages', 'prune_random'),"
+        "print(json.dumps({'losses': c.row('losses', 'smoothed_labels'), 'stages': c.row('stages', 'prune_by_chance'),"
         " 'students': c.students('digits'), 'tasks': c.row('tasks', 'digits')}))"
     )
     rows = fresh(code)
