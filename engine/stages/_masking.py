@@ -10,11 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from engine.knobs import knob
 from engine.stages._base import Stage, StageContext
 from engine.step import Step
 from engine.weights.constraint import Mask, add, find
-from engine.weights.sparsity import SCOPES, cubic_sparsity, score_mask, sparsity_of
+from engine.weights.sparsity import cubic_sparsity, sparsity_of
 
 SCHEDULES = ("one_shot", "gradual")
 BEGIN, END = 0.0, 0.75  # of the phase: the last quarter repairs under the final mask
@@ -112,39 +111,6 @@ class Masking(Stage):
         for name, layer in self.selected(model, (nn.Conv2d, nn.Linear)):
             if not (self.dense_first and name == first):
                 yield name, layer
-
-
-@dataclass(frozen=True)
-class ScoredPruning(Masking):
-    """The weights of lowest score go, ``sparsity`` of them exactly."""
-
-    sparsity: float = knob(0.5, 0.0, 0.99, step=0.05, help="Fraction of the weights that become zero.")
-    scope: str = knob(
-        "global",
-        choices=SCOPES,
-        help="Rank all layers together (global), or take the same fraction of every layer (layer).",
-    )
-    schedule: str = knob("one_shot", choices=SCHEDULES, help=SCHEDULE_HELP)
-    keep_first: bool = knob(True, help=FIRST_HELP)
-
-    @property
-    def share(self) -> float:
-        """As declared."""
-        return self.sparsity
-
-    @property
-    def gradual(self) -> bool:
-        """As declared."""
-        return self.schedule == "gradual"
-
-    @property
-    def dense_first(self) -> bool:
-        """As declared."""
-        return self.keep_first
-
-    def keeps(self, scores: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
-        """All but the ``round(share * n)`` weights of lowest score, of all layers together or of each."""
-        return score_mask(scores, share, self.scope)
 
 
 def due(step: Step) -> bool:

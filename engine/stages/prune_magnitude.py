@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from engine.registry import register
-from engine.stages._masking import ScoredPruning
+from engine.stages._scored import ScoredPruning
 from engine.weights.constraint import Mask, incoming
 
 

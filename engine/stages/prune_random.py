@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from engine.registry import register
 from engine.stages._base import StageContext
-from engine.stages._masking import Held, ScoredPruning
+from engine.stages._masking import Held
+from engine.stages._scored import ScoredPruning
 from engine.weights.constraint import Mask
 
 
