@@ -19,6 +19,7 @@ from engine.search.replicates import family_of
 Row = dict[str, Any]
 SHIPPED = Path(__file__).resolve().parents[1] / "sample_data" / "shipped_results.json"
 COMPRESSING = ("shape", "mask", "quantizer")
+PRUNING = ("prune_", "train_sparse")
 AMOUNTS = ("sparsity", "ratio", "amount", "fraction")
 LATENCIES = {"low_ms": "latency_low_ms", "high_ms": "latency_high_ms"}
 MEASURES = ("macro_f1", "agreement", "cross_entropy", "calibration_error")
@@ -126,16 +127,22 @@ def _dense_key(recipe: Mapping[str, Any]) -> str:
 
 
 def _compression(stages: list[Mapping[str, Any]]) -> Row:
-    pruning = [s for s in stages if s["name"].startswith("prune_")]
+    pruning = [s for s in stages if s["name"].startswith(PRUNING)]
     quantized = [s for s in stages if "bits" in s]
     last = pruning[-1] if pruning else {}
-    amount = next((last[name] for name in AMOUNTS if name in last), 0.0)
+    amount = next((last[name] for name in AMOUNTS if name in last), _zeros_of(last.get("pattern")))
     return {
         "pruning": last["name"].removeprefix("prune_") if last else "none",
         "schedule": last.get("schedule"),
         "sparsity": amount,
         "bits": quantized[-1]["bits"] if quantized else 32,
     }
+
+
+def _zeros_of(pattern: str | None) -> float:
+    """The share of zeros that a pattern such as 2:4 (two of four stay) leaves."""
+    kept, _, group = (pattern or "1:1").partition(":")
+    return 1 - int(kept) / int(group)
 
 
 def _parts(loss: Any) -> list[Mapping[str, Any]]:

@@ -89,6 +89,12 @@ def test_roles_follow_from_the_recipe() -> None:
     )  # fmt: skip
 
 
+def test_a_pattern_is_told_as_its_share_of_zeros() -> None:
+    stage = {"name": "prune_n_m", "pattern": "1:4"}
+    row = api_rows.settings(Recipe.from_json({**recipe(), "phases": [{"epochs": 1, "stages": [stage]}]}).to_json())
+    assert (row["pruning"], row["schedule"], row["sparsity"]) == ("n_m", "one_shot", 0.75)
+
+
 @pytest.mark.usefixtures("none_shipped")
 def test_new_rows_appear_and_old_ones_are_not_read_again(home: Home) -> None:
     first = finish(home, recipe(1))

@@ -61,3 +61,18 @@ def _kept(score: Tensor, sparsity: float) -> Tensor:
     spare = count - int((flat < threshold).sum())
     kept[ties[spare:]] = True
     return kept.view_as(score)
+
+
+def n_m_mask(score: Tensor, zeros: int, group: int) -> Tensor:
+    """True except at the ``zeros`` lowest scores of every ``group`` neighbours; the first ones among equals.
+
+    ``score`` [out, in, ...]: neighbours follow each other along a row [in], of a convolution [height, width, in] (the
+    rows of its matrix product). A rest of fewer than ``group`` is kept. Source: Mishra et al. 2021 (arXiv:2104.08378).
+    """
+    rows = score.movedim(1, -1).flatten(1)
+    whole = rows.shape[1] - rows.shape[1] % group
+    groups = rows[:, :whole].reshape(-1, group)
+    lowest = groups.argsort(dim=1, stable=True)[:, :zeros]
+    kept = torch.ones_like(rows, dtype=torch.bool)
+    kept[:, :whole] = torch.ones_like(groups, dtype=torch.bool).scatter_(1, lowest, False).reshape(len(rows), whole)
+    return kept.view(score.movedim(1, -1).shape).movedim(-1, 1).contiguous()
