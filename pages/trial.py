@@ -17,6 +17,7 @@ from pages.parts import (
     trial_layers,
     trial_mistakes,
     trial_pick,
+    trial_profile,
     trial_record,
     trial_state,
     trial_steps,
@@ -68,6 +69,8 @@ def _body(home: Home, view: Row, asked: Asked, look: str) -> None:
         trial_steps.panel(run, inside, look)
     elif asked.view == "layers":
         trial_layers.panel(run["key"], inside, asked, look)
+    elif asked.view == "time":
+        trial_profile.panel(run, inside, asked, look)
     elif asked.view == "mistakes":
         trial_mistakes.panel(home, view, asked, look)
     elif asked.view == "sure":

@@ -30,7 +30,7 @@ class TestAddress:
     @pytest.mark.parametrize(
         ("name", "value", "said"),
         [
-            ("view", "everything", "allowed: steps, layers, mistakes, sure, try, record"),
+            ("view", "everything", "allowed: steps, layers, time, mistakes, sure, try, record"),
             ("shown", "all", "allowed: answers, change"),
             ("label", "-1", "a whole number from 0"),
             ("image", "1e9", "a whole number from 0"),

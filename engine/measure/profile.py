@@ -1,8 +1,9 @@
 """Time by operator: what ONNX Runtime's profiler says of a model, from a measuring process (``latency_worker.py``).
 
 The profiler cuts durations to whole microseconds; half of one is added to each, which is right on average. It also
-adds a microsecond or three of its own to each operator. The model is therefore timed without it in the same process,
-and each operator loses the same, and at most all of its time, until together they take no longer than that.
+adds a microsecond or three of its own to each operator. The model is therefore timed without it in the same process.
+Where operators add up to more than that, each loses the same time (as much as the smallest one can), and what is then
+still too much is taken off in proportion.
 """
 
 from __future__ import annotations
@@ -142,15 +143,13 @@ def _middle(values: Sequence[float]) -> float:
 
 
 def undisturbed(values: Sequence[float], most: float) -> list[float]:
-    """``values`` less the same of each, none below zero, so that their sum is ``most`` or what it was, if less."""
-    low, high = 0.0, max(values)
-    if sum(values) <= most:
+    """``values`` that add up to ``most`` at most: each loses the same, the smallest up to 90 %, then all are scaled."""
+    extra = sum(values) - most
+    if extra <= 0:
         return list(values)
-    for _ in range(50):
-        middle = (low + high) / 2
-        above = sum(max(0.0, v - middle) for v in values) > most
-        low, high = (middle, high) if above else (low, middle)
-    return [max(0.0, v - high) for v in values]
+    same = min(extra / len(values), 0.9 * min(values))
+    left = [v - same for v in values]
+    return [v * most / sum(left) for v in left]
 
 
 def kind(op: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
-from engine.figures import coding, confusion, curves, histograms, layers, waterfall
+from engine.figures import coding, confusion, curves, histograms, layers, profile, waterfall
 from pages.parts import charts
 
 CONFIG = {**charts.CONFIG, "displayModeBar": False}
@@ -49,6 +49,13 @@ def stored(stamp: str, _rows: Any, look: str) -> Drawn:
     """Bits a weight of each layer: as stored and as other measures say."""
     info = coding.coding_info(_rows)
     return _framed(coding.coding_figure(info, look)), coding.alt_text(info)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def by_operator(stamp: str, batch: str, _sides: Any, look: str) -> Drawn:
+    """Time of a call by operator, this network's and its dense student's."""
+    info = profile.profile_info(_sides)
+    return _framed(profile.profile_figure(info, look)), profile.alt_text(info)
 
 
 @st.cache_resource(max_entries=128, show_spinner=False)

@@ -12,9 +12,10 @@ import streamlit as st
 
 from pages.parts.words import say
 
-VIEWS = ("steps", "layers", "mistakes", "sure", "try", "record")
+VIEWS = ("steps", "layers", "time", "mistakes", "sure", "try", "record")
 SHOWN = ("answers", "change")
-NAMES = ("key", "view", "layer", "shown", "label", "answer", "start", "image")
+BATCHES = ("1", "8", "32")
+NAMES = ("key", "view", "layer", "shown", "label", "answer", "start", "image", "batch")
 KEPT, KEY_SEEN, LAG_SECONDS = "_trial_address", "_trial_key", 2.0
 MOST = 99_999
 ANY = ""  # what a choice of a class holds while none is chosen
@@ -23,7 +24,10 @@ _KEY = re.compile(r"[0-9a-z]{1,64}")
 
 @dataclass(frozen=True)
 class Asked:
-    """The address, checked. ``label`` and ``answer`` are class numbers, ``start`` the first image shown."""
+    """The address, checked. ``label`` and ``answer`` are class numbers, ``start`` the first image shown.
+
+    ``batch``: examples of a call.
+    """
 
     key: str = ""
     view: str = VIEWS[0]
@@ -33,6 +37,7 @@ class Asked:
     answer: int | None = None
     start: int = 0
     image: int = 0
+    batch: str = BATCHES[0]
     problems: tuple[str, ...] = ()
 
 
@@ -40,6 +45,7 @@ def read(address: Mapping[str, str]) -> Asked:
     """The address with defaults for what is missing or impossible; each impossible value is a problem in words."""
     problems: list[str] = []
     words = {"view": _one_of(address, "view", VIEWS, problems), "shown": _one_of(address, "shown", SHOWN, problems)}
+    batch = _one_of(address, "batch", BATCHES, problems)
     numbers = {name: _whole(address, name, problems) for name in ("label", "answer", "start", "image")}
     key = address.get("key", "").strip().lower()
     if key and not _KEY.fullmatch(key):
@@ -47,7 +53,7 @@ def read(address: Mapping[str, str]) -> Asked:
         key = ""
     places = {name: numbers[name] or 0 for name in ("start", "image")}
     return Asked(key, words["view"], address.get("layer", ""), words["shown"], numbers["label"], numbers["answer"],
-                 **places, problems=tuple(problems))  # fmt: skip
+                 **places, batch=batch, problems=tuple(problems))  # fmt: skip
 
 
 def write(asked: Asked) -> dict[str, str]:
@@ -66,7 +72,7 @@ def sync() -> Asked:
         _put(address)
     asked = read(address)
     _tell_browser(asked.key)
-    for name in ("view", "layer", "shown", "label", "answer", "image"):
+    for name in ("view", "layer", "shown", "label", "answer", "image", "batch"):
         value = getattr(asked, name)
         st.session_state[widget(name)] = ANY if value is None else value
     return asked
