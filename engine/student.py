@@ -18,12 +18,14 @@ from torch import Tensor, nn
 from engine import registry
 from engine.errors import unknown_name
 from engine.home import Home
+from engine.losses._base import Objective
 from engine.model_spec import ModelSpec
 from engine.prefix import Trained, alone, load_prefix, save_prefix
 from engine.recipe import Phase, Recipe
 from engine.result import CurvePoint, PhaseResult
 from engine.stages._base import Stage, StageContext
-from engine.step import NO_LABEL
+from engine.step import NO_LABEL, TeacherSource
+from engine.taps import tap_paths
 from engine.tasks._base import Task
 from engine.teaching import forward, load_teacher, outputs
 from engine.training import CachedTeacher, FitPlan, LiveTeacher, StepReport, build_objective, fit
@@ -177,7 +179,7 @@ def _fit(
     recipe, spec = bench.recipe, bench.spec
     phase = recipe.phases[number]
     objective = build_objective(phase.loss, spec.taps)
-    teachers = [_teacher(bench, t, objective.teacher_mode) for t in phase.teachers]
+    teachers = [_teacher(bench, t, objective) for t in phase.teachers]
     last = StepReport(0, 0, 0, phase.epochs, 0.0)
     plan = FitPlan(phase.epochs, spec.batch_size, spec.learning_rate, spec.weight_decay, recipe.seed, number)
 
@@ -206,9 +208,9 @@ def progress(bench: Bench, number: int, step: StepReport) -> dict[str, Any]:
     return row | {"epoch": step.epoch, "epochs": step.epochs, "step": step.step, "steps": step.steps, "loss": step.loss}
 
 
-def _teacher(bench: Bench, teacher: str | Recipe, mode: str) -> Any:
-    if mode == "live":
-        return LiveTeacher(load_teacher(teacher) if isinstance(teacher, str) else train_teacher(bench, teacher))
+def _teacher(bench: Bench, teacher: str | Recipe, objective: Objective) -> TeacherSource:
+    if objective.teacher_mode == "live":
+        return _live(bench, teacher, objective.teacher_taps)
 
     def on_batch(done: int, count: int) -> None:
         bench.breathe()
@@ -218,6 +220,13 @@ def _teacher(bench: Bench, teacher: str | Recipe, mode: str) -> Any:
         return train_teacher(bench, recipe)
 
     return CachedTeacher(outputs(bench.home, bench.task, bench.recipe.data, teacher, "train", train_it, on_batch))
+
+
+def _live(bench: Bench, teacher: str | Recipe, roles: Sequence[str]) -> LiveTeacher:
+    """A teacher that runs for every batch; where its taps lie, its own ModelSpec says."""
+    name = teacher if isinstance(teacher, str) else teacher.student
+    paths = tap_paths(roles, registry.get("models", name).taps, f"teacher {name}")
+    return LiveTeacher(load_teacher(teacher) if isinstance(teacher, str) else train_teacher(bench, teacher), paths)
 
 
 def train_teacher(bench: Bench, recipe: Recipe) -> nn.Module:

@@ -27,14 +27,14 @@ class TapReader:
     """
 
     def __init__(self, model: nn.Module, paths: Mapping[str, str]) -> None:
-        self._model = model
+        self.model = model
         self._seen: dict[str, Tensor] = {}
         self._hooks = [model.get_submodule(path).register_forward_hook(self._keep(r)) for r, path in paths.items()]
 
     def __call__(self, inputs: Tensor) -> Output:
         """One forward."""
         self._seen.clear()
-        logits = self._model(inputs)
+        logits = self.model(inputs)
         return Output(logits, dict(self._seen))
 
     def close(self) -> None:

@@ -77,7 +77,7 @@ class LiveTeacher:
     """A frozen model in eval mode that runs for every batch; ``paths`` are the taps to read, by role."""
 
     def __init__(self, model: nn.Module, paths: Mapping[str, str] | None = None) -> None:
-        self.model = model.eval().requires_grad_(False)
+        self.model = model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self._reader = TapReader(model, paths or {})
 
     def __call__(self, inputs: Tensor, rows: Tensor | None, grad: bool) -> Output:
@@ -115,6 +115,7 @@ def fit(model: nn.Module, objective: Objective, train: Split, labelled: Tensor, 
     each = math.ceil(len(train) / plan.batch_size)
     curve: list[CurvePoint] = []
     with TapReader(model, objective.student_paths) as reader, _seeded(derived_seed(plan), data.device) as generator:
+        _show(objective, reader, teachers, data)
         optimizer = build_optimizer(modules, plan)
         loop = _Loop(model, objective, teachers, stages, optimizer, plan.learning_rate, plan.epochs * each, reader)
         report = _Reporter(on_step, loop.steps, plan.epochs)
@@ -127,6 +128,17 @@ def fit(model: nn.Module, objective: Objective, train: Split, labelled: Tensor, 
                 report(number + 1, epoch + 1, loss)
             curve.append(CurvePoint(epoch + 1, _finite(float(total) / each, epoch), evaluate(model), plan.phase))
     return curve
+
+
+@torch.no_grad()
+def _show(objective: Objective, reader: TapReader, teachers: Sequence[TeacherSource], data: _Data) -> None:
+    """Show the objective the tensors at its taps, so that it can make parameters of their sizes."""
+    if not objective.student_taps and not objective.teacher_taps:
+        return
+    inputs, rows = data.first(2)
+    reader.model.eval()  # BatchNorm must not move
+    objective.prepare(reader(inputs), [teacher(inputs, rows, False) for teacher in teachers])
+    objective.to(data.device).to(memory_format=torch.channels_last)
 
 
 @dataclass(frozen=True)
@@ -205,12 +217,19 @@ class _Data:
         self._mask = mask.to(device)
         self._rows = torch.arange(len(train)) if uses_unlabelled else labelled.cpu()
 
+    def first(self, count: int) -> tuple[Tensor, Tensor]:
+        """The first examples and their rows."""
+        rows = torch.arange(count, device=self.device)
+        return self._gather(rows), rows
+
     def batches(self, count: int, generator: torch.Generator) -> Iterator[Batch]:
         """One epoch in ``count`` batches of nearly equal size (a last batch of one example would break BatchNorm)."""
         for rows in torch.tensor_split(self._order(generator).to(self.device), count):
-            inputs = self._inputs.index_select(0, rows)
-            inputs = inputs.permute(0, 3, 1, 2) if self._images else inputs
-            yield Batch(inputs, self._labels.index_select(0, rows), self._mask.index_select(0, rows), rows)
+            yield Batch(self._gather(rows), self._labels.index_select(0, rows), self._mask.index_select(0, rows), rows)
+
+    def _gather(self, rows: Tensor) -> Tensor:
+        inputs = self._inputs.index_select(0, rows)
+        return inputs.permute(0, 3, 1, 2) if self._images else inputs
 
     def _order(self, generator: torch.Generator) -> Tensor:
         """As many rows as the split has: a permutation, of few labelled rows as many permutations as that takes."""

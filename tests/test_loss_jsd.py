@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from loss_tools import CLASSES, logits, value
 
@@ -43,6 +43,7 @@ def test_its_limits_are_the_two_kl_divergences() -> None:
     torch.testing.assert_close(backward, softened_kl(logits(1), logits(0), 3.0), rtol=1e-3, atol=0)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 1000), st.floats(0.05, 0.95), st.floats(0.5, 20.0))
 def test_it_is_bounded_and_turns_with_beta(seed: int, beta: float, temperature: float) -> None:
     a, b = 10 * logits(seed), 10 * logits(seed + 1)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from engine.step import Step
+    from engine.step import Output, Step
 
 TEACHER_MODES = ("none", "cached", "live")
 
@@ -34,6 +34,12 @@ class Objective(nn.Module):
     teacher_mode: str = "cached"
     uses_unlabelled: bool = True
     student_paths: Mapping[str, str] = {}
+
+    def prepare(self, student: Output, teachers: Sequence[Output]) -> None:
+        """Make the parameters whose sizes follow from the tapped tensors (a projector, say).
+
+        Called once before the optimizer is built, and only when taps are asked for, with the outputs for two examples.
+        """
 
     def loss(self, step: Step) -> Tensor:
         """The scalar to minimise for one batch."""

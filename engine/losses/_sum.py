@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.losses._base import TEACHER_MODES, Objective
-from engine.step import Step
+from engine.step import Output, Step
 
 
 class SumObjective(Objective):
@@ -22,8 +22,16 @@ class SumObjective(Objective):
         self.teacher_mode = max((p.teacher_mode for p in parts), key=TEACHER_MODES.index)
         self.uses_unlabelled = any(p.uses_unlabelled for p in parts)
 
+    def prepare(self, student: Output, teachers: Sequence[Output]) -> None:
+        """Every part that reads taps sees them all."""
+        for part in self._objectives():
+            part.prepare(student, teachers)
+
     def loss(self, step: Step) -> Tensor:
         """The sum for one batch."""
-        # by its class: indexing nn.ModuleList loses the objectives' type
-        terms = [f * p.loss(step) for f, p in zip(self.factors, self.parts, strict=True) if isinstance(p, Objective)]
+        terms = [f * p.loss(step) for f, p in zip(self.factors, self._objectives(), strict=True)]
         return torch.stack(terms).sum()
+
+    def _objectives(self) -> list[Objective]:
+        # by its class: indexing nn.ModuleList loses the objectives' type
+        return [part for part in self.parts if isinstance(part, Objective)]

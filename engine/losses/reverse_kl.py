@@ -45,8 +45,8 @@ class ReverseKL(Loss):
     source: ClassVar[str] = "Gu, Dong, Wei, Huang 2023, MiniLLM, arXiv:2306.08543, eq. 1"
     expect: ClassVar[str] = (
         "At high temperatures the same as soft targets: both directions tend to matching logits. At T = 1 a more "
-        "decided student, with fewer small probabilities. Its source shows the gain for text, where there are very many "
-        "possibilities; among ten classes expect a small difference."
+        "decided student, with fewer small probabilities. Its source shows the gain for text, where there are very "
+        "many possibilities; among ten classes expect a small difference."
     )
 
     temperature: float = knob(

@@ -13,6 +13,8 @@ from engine.knobs import check_values, knobs_of
 from engine.losses._base import TEACHER_MODES, LossContext, Objective
 from engine.recipe import Recipe
 from engine.step import NO_LABEL, Batch, Output, Step
+from engine.taps import TapReader, tap_paths
+from engine.training import LiveTeacher
 
 LOSSES: dict[str, Any] = registry.registered("losses")
 every_loss = pytest.mark.parametrize("name", LOSSES)
@@ -22,21 +24,37 @@ CLASSES, BATCH = 5, 12
 class Net(nn.Module):
     """Ten numbers to five classes, with the taps that losses may ask for."""
 
-    taps = {"last_feature": "body.1", "last_map": "body.0", "middle_map": "body.0", "first_map": "body.0"}
+    taps = {"first_map": "body.2", "middle_map": "body.4", "last_map": "body.4", "last_feature": "body.5"}
 
     def __init__(self, seed: int) -> None:
         super().__init__()
         torch.manual_seed(seed)
-        self.body = nn.Sequential(nn.Linear(10, 8), nn.ReLU())
-        self.head = nn.Linear(8, CLASSES)
+        layers = (nn.Linear(10, 32), nn.ReLU(), nn.Unflatten(1, (2, 4, 4)), nn.Conv2d(2, 3, 3, padding=1), nn.ReLU())
+        self.body = nn.Sequential(*layers, nn.Flatten())
+        self.head = nn.Linear(48, CLASSES)
 
     def forward(self, inputs: Tensor) -> Tensor:
         return self.head(self.body(inputs))
 
 
 def objective(name: str, **values: Any) -> Objective:
+    """Built, and shown the tensors at its taps, as the loop does it."""
     torch.manual_seed(0)
-    return LOSSES[name](**values).build(LossContext(Net.taps))
+    built: Objective = LOSSES[name](**values).build(LossContext(Net.taps))
+    if built.student_taps or built.teacher_taps:
+        rows = batch()
+        taught = [frozen_teacher(built)(rows.inputs, rows.index, False)] if built.teacher_mode != "none" else []
+        with student_reader(Net(1), built) as reader, torch.no_grad():
+            built.prepare(reader(rows.inputs), taught)
+    return built
+
+
+def frozen_teacher(loss: Objective) -> LiveTeacher:
+    return LiveTeacher(Net(99), tap_paths(loss.teacher_taps, Net.taps, "teacher"))
+
+
+def student_reader(student: nn.Module, loss: Objective) -> TapReader:
+    return TapReader(student, tap_paths(loss.student_taps, Net.taps, "student"))
 
 
 def batch(labelled: bool = True, seed: int = 0) -> Batch:
@@ -49,13 +67,11 @@ def batch(labelled: bool = True, seed: int = 0) -> Batch:
 
 def value(name: str, student: nn.Module, rows: Batch, loss: Objective | None = None) -> Tensor:
     """The loss of one batch with a frozen teacher."""
-    teacher = Net(99).requires_grad_(False)
-    needs = LOSSES[name].needs_teacher
-    teachers = [lambda inputs, _rows, _grad: Output(teacher(inputs))] if needs else []
     loss = loss or objective(name)
-    parameters = [*student.parameters(), *loss.parameters()]
-    step = Step(student, rows, teachers, torch.optim.SGD(parameters, 0.1), 0, 10)
-    return loss.loss(step)
+    teachers = [frozen_teacher(loss)] if LOSSES[name].needs_teacher else []
+    optimizer = torch.optim.SGD([*student.parameters(), *loss.parameters()], 0.1)
+    with student_reader(student, loss) as reader:
+        return loss.loss(Step(student, rows, teachers, optimizer, 0, 10, reader))
 
 
 @every_loss
@@ -76,12 +92,13 @@ def test_it_carries_words_and_a_formula(name: str) -> None:
 
 @every_loss
 def test_it_is_a_finite_scalar_that_reaches_every_weight(name: str) -> None:
-    student = Net(1)
-    loss = value(name, student, batch())
+    student, built = Net(1), objective(name)
+    loss = value(name, student, batch(), built)
     assert loss.shape == ()
     assert loss.isfinite()
     loss.backward()
-    assert all(p.grad is not None and p.grad.isfinite().all() and p.grad.abs().sum() > 0 for p in student.parameters())
+    weights = [*student.parameters(), *built.parameters()]
+    assert all(p.grad is not None and p.grad.isfinite().all() and p.grad.abs().sum() > 0 for p in weights)
 
 
 @every_loss
