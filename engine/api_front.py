@@ -43,7 +43,7 @@ def recommend(home: Home, task: str, limits: Mapping[str, float], at_least: floa
     direction = str(catalogue.current().row("tasks", task, "task")["direction"])
     columns = {name: chosen.numbers(name) for name in {"quality", *limits, *pareto.SIZES}}
     order = pareto.ranking(columns, limits, at_least, direction=direction)
-    first, second = ([chosen.table.rows[chosen.index[i]] for i in order[:2]] + [None, None])[:2]
+    first, second = ([chosen.row(i) for i in order[:2]] + [None, None])[:2]
     answer = {"best": first, "runner_up": second, "fits": len(order), "of": int(np.isfinite(columns["quality"]).sum())}
     sure = _sure(home, task, first, second, at_least) if first else {"probability": None, "basis": "none", "images": 0,
                                                               "meets": None, "tied": None}  # fmt: skip

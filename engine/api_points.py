@@ -40,7 +40,8 @@ class Table:
     """Rows of one task; ``columns`` maps each of COSTS and QUALITIES to an array [N], NaN where nothing was measured.
 
     ``version`` changes whenever a row does. ``origin`` and ``machine`` are arrays [N] of words. ``full`` rows may stand
-    on a front: no previews, and where a recipe ran with several seeds only the row of their mean.
+    on a front: no previews, and where a recipe ran with several seeds only the row of their mean. ``elsewhere`` holds,
+    by a machine's id and a row's position, the row as that machine timed it (``stillhouse import`` of a bench's JSON).
     """
 
     task: str
@@ -51,6 +52,7 @@ class Table:
     machine: npt.NDArray[np.str_] = field(repr=False)
     full: Mask = field(repr=False)
     machines: tuple[dict[str, Any], ...] = ()
+    elsewhere: Mapping[str, Mapping[int, Row]] = field(default_factory=dict, repr=False)
 
     @functools.cached_property
     def position(self) -> dict[str, int]:
@@ -77,7 +79,12 @@ class View:
     @functools.cached_property
     def rows(self) -> list[Row]:
         """The rows themselves; a foreign one still says its times."""
-        return [self.table.rows[i] for i in self.index.tolist()]
+        return [self.row(i) for i in range(len(self.index))]
+
+    def row(self, number: int) -> Row:
+        """One of them, as the chosen machine timed it if it did."""
+        place = int(self.index[number])
+        return self.table.elsewhere.get(self.machine, {}).get(place) or self.table.rows[place]
 
     def numbers(self, name: str) -> Numbers:
         """One column without what was measured on a part of the images only."""
@@ -90,18 +97,35 @@ def table(home: Home, task: str) -> Table:
     with _lock:
         known = _tables.get((home.root, task))
         if known is None or known.version != version:
-            known = _tables[home.root, task] = table_of(api.rows(home, task), task, version)
+            imported = store_read.elsewhere(api_home.store_of(home), task)
+            known = _tables[home.root, task] = table_of(api.rows(home, task), task, version, imported)
         return known
 
 
-def table_of(rows: Iterable[Row], task: str = "", version: Hashable = None) -> Table:
-    """A table of given rows; those that are not done are left out, means over seeds are added (see ``full``)."""
+def table_of(rows: Iterable[Row], task: str = "", version: Hashable = None,
+             imported: Mapping[str, Sequence[Row]] | None = None) -> Table:  # fmt: skip
+    """A table of given rows; those that are not done are left out, means over seeds are added (see ``full``).
+
+    ``imported``: latencies on other machines by key (:func:`engine.store_read.elsewhere`).
+    """
     kept = replicates.together([row for row in rows if row.get("state", "done") == "done"])
     columns = {name: _column(kept, name) for name in (*COSTS, *QUALITIES)}
     named = np.array([machine_of(row) for row in kept], dtype=np.str_)
     origin = np.array([str(row.get("origin")) for row in kept], dtype=np.str_)
     full = np.array([not (row.get("preview") or row.get("replicate")) for row in kept], dtype=bool)
-    return Table(task, version, kept, columns, origin, named, full, tuple(machines(kept)))
+    there = _elsewhere(kept, imported or {})
+    timed = [*kept, *(row for rows in there.values() for row in rows.values())]
+    return Table(task, version, kept, columns, origin, named, full, tuple(machines(timed)), there)
+
+
+def _elsewhere(rows: Sequence[Row], imported: Mapping[str, Sequence[Row]]) -> dict[str, dict[int, Row]]:
+    found: dict[str, dict[int, Row]] = {}
+    for i, row in enumerate(rows if imported else ()):
+        for body in imported.get(str(row["key"]), ()):
+            times = api_rows.latency_fields(body.get("latency"), body.get("latency_batch32"))
+            where = {name: body[name] for name in ("machine", "machine_id")}
+            found.setdefault(where["machine_id"], {})[i] = {**row, **times, **where}
+    return found
 
 
 def view(table: Table, machine: str = "", origins: Iterable[str] | None = None, students: Iterable[str] | None = None,
@@ -123,8 +147,12 @@ def view(table: Table, machine: str = "", origins: Iterable[str] | None = None, 
     index = np.flatnonzero(mask)
     columns = {name: values[index] for name, values in table.columns.items()}
     away = np.zeros(len(index), bool) if chosen == ANY else table.machine[index] != chosen
+    there = table.elsewhere.get(chosen, {})
     for name in TIMES:
         columns[name] = np.where(away, np.nan, columns[name])
+        for place in np.flatnonzero(np.isin(index, list(there))):
+            columns[name][place] = there[int(index[place])][name]
+    away &= ~np.isin(index, list(there))
     stamp = (table.version, chosen, hash(index.tobytes()))
     foreign = int((away & np.isfinite(table.columns[TIMES[0]][index])).sum())
     return View(table, index, columns, table.full[index], chosen, foreign, stamp)

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from engine import cli_export, cli_house, cli_longer, cli_parser, cli_run, cli_serve, cli_sweep, cli_tables
+from engine import cli_bench, cli_export, cli_house, cli_longer, cli_parser, cli_run, cli_serve, cli_sweep, cli_tables
 from engine.errors import CancelledError, InputError, StillhouseError
 from engine.home import Home
 
@@ -32,6 +32,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, Home], int]] = {
 }
 # these say what the program is, not what a home holds: they work where no home can be made
 HOMELESS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "bench": cli_bench.bench_folders,
     "list": cli_tables.list_,
     "catalogue": cli_serve.catalogue,
 }

@@ -50,11 +50,14 @@ def bring_in(options: argparse.Namespace, home: Home) -> int:
     """Merge another home's results and say what came, what was known and what was refused; 1 when all was refused."""
     progress = _progress if sys.stderr.isatty() else (lambda done, total: None)
     found = bring(home, Path(options.source), progress)
-    nothing = int(bool(found["refused"]) and not found["results"] and not found["known"])
+    nothing = int(bool(found["refused"]) and not any(found[name] for name in ("results", "known", "readings")))
     if options.json:
         print_json(found)
         return nothing
-    sys.stdout.write(f"{found['results']} results imported, {found['known']} known already{_also(found)}\n")
+    if found["readings"]:
+        sys.stdout.write(f"timings of {found['readings']} trial{'s' * (found['readings'] != 1)} on {next(iter(found['machines']))} imported\n")
+    elif found["results"] or found["known"] or not found["refused"]:
+        sys.stdout.write(f"{found['results']} results imported, {found['known']} known already{_also(found)}\n")
     for reason, count in list(found["refused"].items())[:REASONS_SHOWN]:
         sys.stdout.write(f"refused {count}: {reason}\n")
     return nothing

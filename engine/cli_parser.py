@@ -66,7 +66,7 @@ def build() -> Parser:
     _shared(parser, None)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
     for add in (
-        _list, _run, _sweep, _longer, _results, _front, _recommend, _export,
+        _list, _run, _sweep, _longer, _results, _front, _recommend, _export, _bench,
         _app, _runner, _doctor, _catalogue, _gc, _backup, _import,
     ):  # fmt: skip
         add(commands)
@@ -196,6 +196,15 @@ def _export(commands: Commands) -> None:
     parser.add_argument("--force", action="store_true", help="write into a folder that holds files already")
 
 
+def _bench(commands: Commands) -> None:
+    parser = _command(commands, "bench", "time exported folders on this machine")
+    add = parser.add_argument
+    add("folders", metavar="DIR", nargs="+", help="what `stillhouse export` wrote; ratios are to the first one")
+    add("--threads", type=whole("--threads", 1, 1024), default=1, metavar="N", help="threads of a model (1)")
+    add("--batches", default="1,8,32", metavar="1,8,32", help="examples in a call")
+    add("--seconds", default="1.5", metavar="S", help="how long to aim for (1.5)")
+
+
 def _app(commands: Commands) -> None:
     parser = _command(commands, "app", "serve the pages and run trials", json=False)
     parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS",
@@ -240,8 +249,9 @@ def _backup(commands: Commands) -> None:
 
 
 def _import(commands: Commands) -> None:
-    parser = _command(commands, "import", "add the results of another home or of a backup to this one")
-    parser.add_argument("source", metavar="FILE|HOME", help="a backup, another home's folder or its store.sqlite")
+    parser = _command(commands, "import", "add another home's results, or another machine's times, to this one")
+    parser.add_argument("source", metavar="FILE|HOME",
+                        help="a backup, another home's folder or store, or what `bench --json` printed")  # fmt: skip
 
 
 def _commands(parser: argparse.ArgumentParser) -> list[str]:

@@ -13,6 +13,7 @@ from engine import catalogue
 from engine.errors import FileError, InputError, NotFoundError
 from engine.export_text import EXAMPLE, README, REBUILD
 from engine.files import atomic_write, check_artifact, disk_errors
+from engine.measure import standalone
 from engine.units import format_bytes, format_ms
 
 DECODER = Path(__file__).with_name("artifact") / "decoder.py"
@@ -34,7 +35,7 @@ def check_folder(folder: Path, force: bool) -> None:
 
 
 def write(run: Run, folder: Path, force: bool = False) -> list[Path]:
-    """Write ONNX, packed file, decoder, recipe, result, README and an example into ``folder``; the paths written.
+    """Write ONNX, packed file, decoder, recipe, result, README, an example and ``bench.py``; the paths written.
 
     ``run`` is the object of ``engine.api.result``. Raises :class:`NotFoundError` for an unfinished trial,
     :class:`FileError` when its files are not here and :class:`InputError` for a folder that cannot be one.
@@ -66,6 +67,7 @@ def texts(run: Run, names: Mapping[str, str]) -> dict[str, str]:
     return {
         "README.md": README.format(rebuild=REBUILD.format(**words), **words),
         "run_example.py": EXAMPLE.format(**words),
+        "bench.py": standalone.source(),
         "recipe.json": json.dumps(run["recipe"], indent=1, ensure_ascii=False) + "\n",
         "result.json": json.dumps(portable, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
     }

@@ -31,7 +31,17 @@ Classes, in the order of the logits:
 | multiply-adds of one example | {macs} |
 | time of one example | {latency} |
 
-Measured {measured}. Other machines take other times. `result.json` holds everything that was measured.
+Measured {measured}. `result.json` holds everything that was measured.
+
+## On another machine
+
+Other machines take other times. `bench.py` measures them as they were measured here, in about half a minute; it needs
+onnxruntime and numpy only, and takes several exported folders at once:
+
+    python bench.py
+    python bench.py --json > there.json
+
+Back here `stillhouse import there.json` adds them to this trial as that machine's times.
 
 {rebuild}"""
 

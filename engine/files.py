@@ -51,6 +51,12 @@ def check_artifact(onnx: Path, packed: Path) -> None:
         raise FileError(f"{onnx}: it is not the model of {packed.name}: one of them is damaged; run the trial again")
 
 
+def packed_digest(packed: Path) -> str:
+    """The SHA-256 of the ONNX file that a packed file holds, as it says itself. Raises OSError."""
+    with packed.open("rb") as file:
+        return file.read(5 + hashlib.sha256().digest_size)[5:].hex()
+
+
 def atomic_write(path: Path, content: bytes | str) -> None:
     """Write a file so that a reader, or a crash at any moment, sees the old content or the new, never a part.
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine import importing_check, importing_source, store_rules
+from engine import importing_bench, importing_check, importing_source, store_rules
 from engine.errors import FileError, StillhouseError
 from engine.files import atomic_folder
 from engine.home import Home
@@ -37,26 +37,35 @@ class Count:
     known: int = 0
     previews: int = 0
     artifacts: int = 0
+    readings: int = 0
     restored: dict[str, int] = field(default_factory=dict)
     refused: Counter[str] = field(default_factory=Counter)
     machines: Counter[str] = field(default_factory=Counter)
 
     def to_json(self) -> dict[str, Any]:
-        """``results`` new ones (of them ``replaced`` previews), ``known`` ones left alone, ``refused`` by reason."""
+        """``results`` new ones (of them ``replaced`` previews), ``known`` ones left alone, ``readings`` imported."""
         return {
             "results": self.results, "replaced": self.replaced, "known": self.known, "previews": self.previews,
-            "artifacts": self.artifacts, "restored": dict(self.restored), "refused": dict(self.refused.most_common()),
+            "artifacts": self.artifacts, "readings": self.readings, "restored": dict(self.restored),
+            "refused": dict(self.refused.most_common()),
             "machines": dict(self.machines.most_common()),
         }  # fmt: skip
 
 
 def bring(home: Home, source: Path, on_progress: Progress = lambda done, total: None) -> dict[str, Any]:
-    """Merge the results of ``source`` (a home's folder, a backup or a store's file); see :class:`Count`.
+    """Merge the results of ``source`` (a home's folder, a backup, a store's file, a bench's JSON); see :class:`Count`.
 
     Into a home without results the sweeps, notes, stars and names come along too, so that a backup can be restored.
     Raises :class:`FileError` for anything that is neither, :class:`StoreError` for a store of a newer program.
     """
     count = Count()
+    if importing_source.is_text(Path(source)):
+        store = Store(home.store)
+        with contextlib.closing(store):
+            count.readings, count.machines, count.refused = importing_bench.bring(
+                home, store, Path(source), time.time()
+            )
+        return count.to_json()
     with _workshop(home) as folder:
         opened = importing_source.open_source(Path(source), folder)
         theirs, ours = Store(opened.store), Store(home.store)

@@ -23,7 +23,7 @@ SPARE_BYTES = 100_000_000  # stay free on the disk while a backup is unpacked
 CHUNK = 1 << 20
 MOST_MANIFEST = 1_000_000
 ODD = "SELECT count(*) FROM sqlite_master WHERE type NOT IN ('table', 'index') OR sql LIKE 'create virtual%'"
-NEITHER = "it is no home, no backup of `stillhouse backup` and no store; nothing was imported"
+NEITHER = "no home, no backup of `stillhouse backup`, no store, no JSON of `stillhouse bench`; nothing was imported"
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,12 @@ def open_source(source: Path, folder: Path) -> Opened:
         _copy_store(source, copy, source)
         return Opened(copy, _from_folder(source.parent / "artifacts"))
     raise FileError(f"{source}: {NEITHER}")
+
+
+def is_text(source: Path) -> bool:
+    """Whether it may be what ``bench.py --json`` writes: a file that begins as a JSON object does."""
+    source = source.expanduser()
+    return not source.is_dir() and _head(source).lstrip().startswith(b"{")
 
 
 def restore(theirs: Store, ours: Store, now: float) -> dict[str, int]:

@@ -114,8 +114,16 @@ def results_after(store: Store, task: str, changed: int) -> Iterator[Stored]:
 
 def readings(store: Store, task: str) -> dict[str, dict[str, Any]]:
     """Latencies of shipped artifacts measured again on this machine, by key, with ``created``."""
-    found = store.rows("SELECT key, body, created FROM readings WHERE task = ?", task)
+    found = store.rows("SELECT key, body, created FROM readings WHERE task = ? AND key NOT GLOB '*@*'", task)
     return {r["key"]: {**json.loads(r["body"]), "created": r["created"]} for r in found}
+
+
+def elsewhere(store: Store, task: str) -> dict[str, list[dict[str, Any]]]:
+    """Latencies that were imported from other machines, by the key of their result."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in store.rows("SELECT key, body FROM readings WHERE task = ? AND key GLOB '*@*' ORDER BY key", task):
+        found.setdefault(row["key"].partition("@")[0], []).append(json.loads(row["body"]))
+    return found
 
 
 def last_change(store: Store) -> int:

@@ -170,12 +170,19 @@ def remove(db: sqlite3.Connection, key: str, now: float) -> bool:
     db.execute("INSERT OR REPLACE INTO removed VALUES (?, ?, ?)", (key, found["task"], next_change(db)))
     for table in ("predictions", "marks", "results"):
         db.execute(f"DELETE FROM {table} WHERE key = ?", (key,))
+    db.execute("DELETE FROM readings WHERE key GLOB ? || '@*'", (key,))  # another machine's, of a file that may differ
     # not done any more: who asks again gets it, and its grid, measured again
     again = f"UPDATE work SET state = 'cancelled', error = 'its result was deleted', test = 0 WHERE {own}"
     db.execute(f"{again} AND state = 'done'", (key, key, key))
     wishes = f"UPDATE requests SET withdrawn = ? WHERE withdrawn IS NULL AND id IN (SELECT id FROM work WHERE {own})"
     db.execute(wishes, (now, key, key, key))
     return True
+
+
+def read_elsewhere(db: sqlite3.Connection, key: str, task: str, body: Mapping[str, Any], now: float) -> None:
+    """Keep a result's latencies on another machine, which ``body`` names; the newest of a machine count."""
+    row = (f"{key}@{body['machine_id']}", task, json.dumps(body, allow_nan=False), now, next_change(db))
+    db.execute("INSERT OR REPLACE INTO readings VALUES (?, ?, ?, ?, ?)", row)
 
 
 def mark(db: sqlite3.Connection, key: str, who: str, star: bool | None, note: str | None, now: float) -> None:

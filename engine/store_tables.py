@@ -4,6 +4,7 @@ work: everything that the runner does, by id: a trial's key, ``grid:<dense key>`
 ``retime:<task>``; ``prefix`` is the key of its first trained prefix, so that two workers never train the same thing.
 results: every finished point by its trial's key; preview = 1 marks a grid point seen on 1,000 images only.
 changed: rises with every change of results, readings and removals, so that a reader fetches only what is new.
+readings: latencies measured again: of shipped results here (by key), of any on other machines (<key>@<machine id>).
 people: who has asked, with the name that they typed; ``turn`` counts what they were served (see engine.store).
 marks: stars and notes, a row for each person and trial. removed: deleted results, so that readers forget them.
 sweeps and sweep_trials: a named family of trials; its requests have the parent ``sweep:<id>``.

@@ -49,7 +49,8 @@ def finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: Any) -> dict
 
 
 class TestExport:
-    FILES = {"model.onnx", "model.packed", "decoder.py", "recipe.json", "result.json", "README.md", "run_example.py"}
+    FILES = {"model.onnx", "model.packed", "decoder.py", "recipe.json", "result.json", "README.md", "run_example.py",
+             "bench.py"}  # fmt: skip
 
     def test_folder_holds_all_and_the_example_runs_outside_the_project(self, finished: Any, tmp_path: Path) -> None:
         folder = tmp_path / "out"

@@ -1,4 +1,4 @@
-"""Times exported folders by Stillhouse's protocol: ``stillhouse bench``, and the last part of an export's ``bench.py``.
+"""Times folders that ``stillhouse export`` has written, by Stillhouse's protocol; ``stillhouse bench`` does the same.
 
     python bench.py [FOLDER ...] [--json] [--threads N] [--batches 1,8,32] [--seconds S]
 
