@@ -71,14 +71,18 @@ class Masking(Stage):
 
     def prepare(self, model: nn.Module, context: StageContext) -> None:
         """One shot: prune now. Gradual: note where the sparsity starts."""
+        self.begin(model, context)
+        if not self.gradual:
+            self.prune(model, self.share)
+
+    def begin(self, model: nn.Module, context: StageContext) -> None:
+        """Note where the sparsity starts and what this phase's scores start from."""
         held = self.masks(model)
         start = sparsity_of([mask.mask for mask, _ in held.values()])
         for mask, _ in held.values():
             mask.initial.fill_(start)
         self.memory.clear()
         self.watch(held, model, context)
-        if not self.gradual:
-            self.prune(model, self.share)
 
     def after_step(self, step: Step) -> None:
         """Gradual: raise the sparsity along the cubic curve, at most 60 times in the phase."""
