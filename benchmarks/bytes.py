@@ -38,10 +38,12 @@ def main() -> int:
     """Print the table; 1 when a student misses the bound."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="two small students only")
+    parser.add_argument("--students", metavar="A,B", help="only these")
     parser.add_argument("--home", default="build/ship", help="where trained students are kept")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    students = QUICK if options.quick else catalogue.current().students(ship.TASK)
+    known = catalogue.current().students(ship.TASK)
+    students = options.students.split(",") if options.students else QUICK if options.quick else known
     missed, coder = 0, ""
     print("| " + " | ".join(HEAD) + " |\n|" + " --- |" * len(HEAD))
     for student in students:

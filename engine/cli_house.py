@@ -55,7 +55,8 @@ def bring_in(options: argparse.Namespace, home: Home) -> int:
         print_json(found)
         return nothing
     if found["readings"]:
-        sys.stdout.write(f"timings of {found['readings']} trial{'s' * (found['readings'] != 1)} on {next(iter(found['machines']))} imported\n")
+        count, machine = found["readings"], next(iter(found["machines"]))
+        sys.stdout.write(f"timings of {count} trial{'s' * (count != 1)} on {machine} imported\n")
     elif found["results"] or found["known"] or not found["refused"]:
         sys.stdout.write(f"{found['results']} results imported, {found['known']} known already{_also(found)}\n")
     for reason, count in list(found["refused"].items())[:REASONS_SHOWN]:
