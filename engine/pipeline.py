@@ -19,6 +19,7 @@ from engine.files import atomic_folder
 from engine.home import Home
 from engine.measure import machine
 from engine.measure.cost import cost as cost_of
+from engine.measure.latency import timing_threads
 from engine.measure.timing import dense_reference, readings, with_latencies
 from engine.prefix import Trained
 from engine.recipe import Recipe
@@ -33,6 +34,7 @@ BATCH = 50  # divides previews and splits alike, so that every example is always
 def run(recipe: Recipe, home: Home, report: Report, slot: Slot, test: bool = False) -> Outcome:
     """The trial of ``recipe``; its files go to ``home.artifact(recipe.key)``. Only ``test`` reads the test set."""
     started = time.perf_counter()
+    timing_threads()  # a setting that is not allowed is refused before anything is trained
     bench = Bench(recipe, home, report, slot.breathe)
     with slot.working():
         trained = train(bench)
@@ -77,7 +79,8 @@ def assemble(
     phases = (*trained.phases[:-1], replace(trained.phases[-1], quality=measured.value, cost=cost))
     return Result(
         key=bench.recipe.key, state="done", recipe=bench.recipe.to_json(), quality=measured, cost=cost,
-        metrics=all_metrics(bench, logits, taught), environment=machine.facts(), phases=phases, curve=trained.curve,
+        metrics=all_metrics(bench, logits, taught), phases=phases, curve=trained.curve,
+        environment={**machine.facts(), "timing_threads": timing_threads()},
         artifact=more.pop("artifact", {"onnx": "model.onnx", "packed": "model.packed"}), **more,
     )  # fmt: skip
 

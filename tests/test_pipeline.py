@@ -104,6 +104,7 @@ def test_the_result_tells_the_story(done: Done) -> None:
     assert result.test is not None
     assert abs(result.test.value - result.quality.value) < 0.05
     assert result.environment["machine"]
+    assert result.environment["timing_threads"] == result.cost.latency.threads == 1
     fractions = [e["fraction"] for e in done.events if e.get("doing") == "training"]
     assert fractions == sorted(fractions)
     live = [e["curve"] for e in done.events if "curve" in e]

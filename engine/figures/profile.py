@@ -27,7 +27,7 @@ class Operators(NamedTuple):
 
 
 class ProfileInfo(NamedTuple):
-    """``rows`` by falling time, last what ONNX Runtime itself takes, if known; ``totals`` and ``shares`` of KINDS by side."""
+    """``rows`` by falling time, last what ONNX Runtime itself takes, if known; ``totals`` and ``shares`` by side."""
 
     batch: int
     rows: tuple[Operators, ...]
