@@ -61,6 +61,11 @@ register(
         parameters=1_527_818,
         learning_rate=2e-3,
         seconds_per_epoch=30.0,
-        taps={"last_feature": "avgpool", "last_map": "features.12", "middle_map": "features.4"},
+        taps={
+            "last_feature": "avgpool",
+            "last_map": "features.12",
+            "middle_map": "features.4",
+            "first_map": "features.1",
+        },
     )
 )

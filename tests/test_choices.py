@@ -97,6 +97,17 @@ def test_a_knob_of_a_part_that_is_not_chosen_is_no_mistake() -> None:
     assert "sparsity" not in form.values
 
 
+def test_a_loss_gives_way_where_a_stage_has_a_knob_of_its_name() -> None:
+    """Links made before the loss existed keep their meaning."""
+    form = choices.read(
+        {"loss": "attention", "teaching_scope": "local", "pruning": "magnitude", "scope": "layer"}, True
+    )
+    assert not form.problems
+    assert (form.values["teaching_scope"], form.values["scope"]) == ("local", "layer")
+    train = choices.to_recipe(form)["phases"][0]
+    assert train["loss"]["scope"] == "local"
+
+
 def test_stages_act_where_they_can() -> None:
     gradual = _recipe(pruning="magnitude", schedule="gradual", bits=8)
     assert [[s.name for s in p.stages] for p in gradual.phases] == [

@@ -263,10 +263,12 @@ def _owned() -> dict[str, set[str]]:
 
 
 def _name(group: str, knob: str) -> str:
-    """A knob's name on the page: its own, with the group in front where two groups use the same one."""
-    if knob == "bits":
-        return knob
-    return f"{group}_{knob}" if sum(knob in names for names in _owned().values()) > 1 else knob
+    """A knob's name on the page: its own, with the group in front where two groups use the same one.
+
+    A loss gives way to a stage, so that a new loss never changes what an older link says.
+    """
+    others = {g for g, names in _owned().items() if g != group and knob in names} - {"teaching"}
+    return f"{group}_{knob}" if others and knob != "bits" else knob
 
 
 def every_name() -> set[str]:
