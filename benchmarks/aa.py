@@ -19,7 +19,7 @@ from engine import retiming
 from engine.measure.latency import LatencyReading, Protocol, measure
 
 CAMPAIGNS, QUICK_CAMPAIGNS, HOLDING, HALF_WIDTH, LARGE_MS = 100, 12, 0.90, 0.05, 1.0
-MODELS = (("plain_10k", 1), ("plain_150k", 32))  # (student, batch): a small one, and one of 1 ms or more
+MODELS = (("plain_10k", 1), ("plain_150k", 8))  # (student, batch): a small one, and one of 1 ms or more
 SHAPE = (1, 28, 28)
 
 
