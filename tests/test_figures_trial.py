@@ -8,7 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 import pytest
 
-from engine.figures import confusion, histograms, layers, profile, waterfall
+from engine.figures import confusion, histograms, layers, waterfall
 from engine.figures.panes import ticks, wrapped
 
 THEMES = ("light", "dark")
@@ -291,47 +291,3 @@ class TestConfusion:
         assert said == "249 of 300 images are answered right. Most often coat is taken for shirt: 30 times."
         change = confusion.alt_text(confusion.confusion_info(self.NAMES, self.CHANGE, "change"))
         assert change == "-14 right answers against the dense student. What grew most: coat taken for shirt, 9 more."
-
-
-class TestProfile:
-    def side(self, *nodes: tuple[str, str, float], total: float = 1.0) -> dict[str, Any]:
-        made = [{"op": op, "kind": kind, "milliseconds": ms, "name": op, "moved_bytes": 0} for op, kind, ms in nodes]
-        return {"batch": 8, "calls": 9, "milliseconds": total, "copy_rate": 1e10, "nodes": made}
-
-    def both(self) -> dict[str, Any]:
-        student = self.side(("QuantizeLinear", "conversion", 0.1), ("QLinearConv", "integer", 0.3),
-                            ("QLinearConv", "integer", 0.2), ("MaxPool", "other", 0.1))  # fmt: skip
-        return {"student": student, "dense": self.side(("Conv", "float", 0.4), ("MaxPool", "other", 0.2), total=0.7)}
-
-    def test_operators_are_added_up_by_type_and_the_rest_is_the_runtimes(self) -> None:
-        info = profile.profile_info(self.both())
-        assert [r.op for r in info.rows] == ["QLinearConv", "Conv", "MaxPool", "QuantizeLinear", profile.REST]
-        conv, rest = info.rows[0], info.rows[-1]
-        assert (conv.counts, conv.kind) == ({"student": 2}, "integer")
-        assert conv.times["student"] == pytest.approx(0.5)
-        assert rest.times == pytest.approx({"student": 0.3, "dense": 0.1})
-        assert info.shares["student"] == pytest.approx({"integer": 0.5, "float": 0, "conversion": 0.1, "other": 0.1})
-
-    @pytest.mark.parametrize("theme", THEMES)
-    def test_conversions_alone_are_hatched(self, theme: str) -> None:
-        drawn = profile.profile_figure(profile.profile_info(self.both()), theme)
-        valid(drawn)
-        hatched = [t for t in drawn["data"] if "pattern" in t["marker"]]
-        assert [(t["name"], t["x"]) for t in hatched if t["x"]] == [("this network, converting", [0.1])]
-        assert sum(len(t["x"]) for t in drawn["data"]) == 7
-        assert all(t["ticktext"] for a, t in drawn["layout"].items() if a == "xaxis")
-        assert "µs" in str(drawn["layout"]["xaxis"]["ticktext"])
-
-    def test_many_types_of_operators_end_in_one_row(self) -> None:
-        many = self.side(*((f"Op{i}", "other", 0.01) for i in range(30)))
-        info = profile.profile_info({"student": many})
-        assert len(info.rows) == profile.MOST + 1
-        assert info.rows[-2].counts["student"] == 30 - profile.MOST + 1
-        valid(profile.profile_figure(info))
-
-    def test_alt_text(self) -> None:
-        assert profile.alt_text(profile.profile_info(self.both())) == (
-            "A call with a batch of 8 takes 1 ms. Most of it, 500 µs, is spent in QLinearConv. Integer kernels take "
-            "50.0 %, float kernels 0.0 %, conversions 10.0 %. A call of the dense student takes 700 µs."
-        )
-        assert profile.alt_text(profile.profile_info({"student": self.side()})) == "No time was measured by operator."

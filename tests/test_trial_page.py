@@ -196,24 +196,6 @@ def test_time_has_every_batch_size_the_cause_and_the_operators(app: AppTest, fil
     assert {r[1] for r in rows} == {"this network", "dense student"}
 
 
-def test_times_say_what_is_known_and_why_it_is_slower() -> None:
-    latency = {"median_ms": 0.05, "low_ms": 0.04, "high_ms": 0.06, "cpu_ms": 0.048, "ratio": 1.3, "ratio_low": 1.2,
-               "ratio_high": 1.4, "memory_bytes": 8_400_000, "rounds": 12, "slower_here": True,
-               "cause": "memory-bound", "runtime": "onnxruntime 1.32.0 CPU", "threads": 2}  # fmt: skip
-    old = {**latency, "cpu_ms": None, "memory_bytes": None, "ratio": None, "rounds": 0}
-    made = {"processor": "A chip", "features": ["avx2", "avx512_vnni"]}
-    run = {"key": "a", "cost": {"latency": latency, "latency_batch8": latency, "latency_batch32": old},
-           "environment": made}  # fmt: skip
-    first, second, third = trial_profile.times(run)
-    assert first == ["1", "this network", "50 µs", "40 µs to 60 µs", "48 µs", "1.30 (1.20 to 1.40)", "8.4 MB", "12"]
-    assert second[0] == "8"
-    assert third[4:] == ["–", "–", "–", "–"]
-    assert trial_profile.where(run) == "On A chip (avx2, avx512_vnni), onnxruntime 1.32.0 CPU, 2 threads."
-    (reason,) = trial_profile.reasons(run)
-    assert reason.startswith("**Slower than its dense student** with a batch of 1 and 8 and 32, because its time is")
-    assert trial_profile.reasons({"key": "a", "cost": None}) == []
-
-
 def test_the_record_has_recipe_machine_and_the_command(app: AppTest, filled: Home) -> None:
     shown = _show(app, filled, view="record")
     assert "a made-up machine" in shown
