@@ -145,7 +145,8 @@ def advance(bench: Bench, trained: Trained, number: int) -> Trained:
     phase, model = bench.recipe.phases[number], trained.model
     stages = build_stages(phase)
     context = bench.context(number, _steps(bench, phase))
-    plans = []
+    plans: list[tuple[Any, ...]] = []
+    context.initial = lambda: _untrained(bench, number, (*trained.plans, *plans))
     for stage in stages:
         _check_layers(stage, model)
         plan = stage.plan(model, context)
@@ -158,6 +159,15 @@ def advance(bench: Bench, trained: Trained, number: int) -> Trained:
     last = number + 1 == len(bench.recipe.phases)  # whose quality the artifact gives
     row = PhaseResult(phase_name(phase), None if last else bench.quality(model))
     return Trained(model, (*trained.plans, *plans), (*trained.curve, *curve), (*trained.phases, row))
+
+
+def _untrained(bench: Bench, number: int, plans: Sequence[tuple[Any, ...]]) -> nn.Module:
+    """The fresh student after the changes of structure up to phase ``number``, as far as they are made."""
+    model = bench.fresh()
+    stages = [s for p in bench.recipe.phases[: number + 1] for s in build_stages(p)]
+    for stage, plan in zip(stages, plans, strict=False):  # plans of the current phase are still coming
+        stage.attach(model, list(plan))
+    return model
 
 
 def _check_layers(stage: Stage, model: nn.Module) -> None:

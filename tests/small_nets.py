@@ -14,6 +14,7 @@ from engine.losses.cross_entropy import CrossEntropy
 from engine.stages._base import Stage, StageContext
 from engine.tasks._base import Split
 from engine.training import FitPlan, fit
+from engine.weights import code
 from sample_models._blocks import ConvBlock, DepthwiseBlock
 
 CLASSES = 4
@@ -66,6 +67,7 @@ def phase(model: nn.Module, stages: Sequence[Stage], epochs: int = 0, number: in
     """One phase as the pipeline runs it; returns the stages' plans."""
     split, plans = data(), []
     found = context(steps=epochs * 12)
+    found.initial = lambda: shaped_like(model)
     for one in stages:
         plans.append(one.plan(model, found))
         one.attach(model, plans[-1])
@@ -78,6 +80,16 @@ def phase(model: nn.Module, stages: Sequence[Stage], epochs: int = 0, number: in
     for one in stages:
         one.finish(model, found)
     return plans
+
+
+def shaped_like(model: nn.Module) -> nn.Module:
+    """The untrained network, narrowed to the leading channels of ``model`` where that has lost some."""
+    first = fresh()
+    made = code.bake(model)
+    for name, parameter in first.state_dict().items():
+        wanted = made.state_dict()[name].shape
+        made.state_dict()[name].copy_(parameter[tuple(slice(0, n) for n in wanted)])
+    return made
 
 
 def outputs(model: nn.Module) -> Tensor:

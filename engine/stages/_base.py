@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -23,7 +23,7 @@ class StageContext:
     """What a stage may use. ``calibration``: labelled training batches [(inputs, labels), ...], 512 examples in all.
 
     ``loss(inputs, labels)`` is the phase's plain loss for scores by gradient; ``steps`` is the number of optimizer
-    steps of the phase (0 when it only applies); ``initial`` holds the weights by name from before training.
+    steps of the phase (0 when it only applies); ``initial()`` gives the untrained student in its present shape.
     """
 
     calibration: Sequence[tuple[Tensor, Tensor]]
@@ -31,7 +31,7 @@ class StageContext:
     loss: Callable[[nn.Module, Tensor, Tensor], Tensor]
     generator: torch.Generator
     steps: int = 0
-    initial: Mapping[str, Tensor] = field(default_factory=dict)
+    initial: Callable[[], nn.Module] | None = None
     device: str = "cpu"
 
 
