@@ -54,6 +54,15 @@ def test_kd_mixes_both_terms() -> None:
     assert torch.allclose(KD(2.0, 0.7).build(LossContext()).loss(step), expected)
 
 
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+def test_kd_agrees_with_torchdistill(temperature: float) -> None:
+    losses = pytest.importorskip("torchdistill.losses.mid_level")
+    step, _ = step_of(logits(0), [logits(1)])
+    other = losses.KDLoss("x", "output", "x", "output", temperature=temperature, alpha=0.3, beta=0.7)
+    sides = ({"x": {"output": side}} for side in (logits(0), logits(1)))
+    torch.testing.assert_close(KD(temperature, 0.7).build(LossContext()).loss(step), other(*sides, step.batch.labels))
+
+
 @pytest.mark.parametrize("loss", [KD(4.0, 0.0), LogitMSE(0.0)])
 def test_weight_zero_is_cross_entropy(loss: KD | LogitMSE) -> None:
     student, teacher = logits(0), logits(1)
