@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 from engine import api, api_trial
 from engine.errors import InputError, NotFoundError
 from engine.home import Home
-from pages.parts import trial_pick, trial_profile, words
+from pages.parts import trial_pick, words
 
 TASK = "fashion_mnist"
 INSIDE: dict[str, Any] = {
@@ -35,15 +35,6 @@ INSIDE: dict[str, Any] = {
     "histograms": {"blocks.0.conv": {"edges": [-1.0, 0.0, 1.0], "before": [60, 48], "after": [50, 58]},
                    "head": {"edges": [-1.0, 0.0, 1.0], "before": [320, 320], "after": [300, 340]}},
     "filters": {"layer": "blocks.0.conv", "before": [[[0.5, -0.5]]], "after": [[[0.5, 0.0]]]},
-    "profile": {side: {str(batch): {"batch": batch, "calls": 9, "milliseconds": 0.04 * batch, "copy_rate": 1e10,
-                                    "weight_bytes": 9_000, "nodes": nodes} for batch in (1, 8, 32)}
-                for side, nodes in {
-                    "student": [{"name": "head", "op": "QGemm", "kind": "integer", "milliseconds": 0.03,
-                                 "moved_bytes": 640},
-                                {"name": "in", "op": "QuantizeLinear", "kind": "conversion", "milliseconds": 0.01,
-                                 "moved_bytes": 900}],
-                    "dense": [{"name": "head", "op": "Gemm", "kind": "float", "milliseconds": 0.02,
-                               "moved_bytes": 640}]}.items()},
 }  # fmt: skip
 
 
@@ -183,17 +174,6 @@ def test_an_upload_that_is_no_picture_is_one_line(monkeypatch: pytest.MonkeyPatc
     assert "PNG or JPEG" in line
     with pytest.raises(InputError):
         api_trial.prepare_image(b"this is no picture")
-
-
-def test_time_has_every_batch_size_the_cause_and_the_operators(app: AppTest, filled: Home) -> None:
-    shown = _show(app, filled, view="time", batch="8")
-    assert app.button_group(key="trial_batch").value == "8"
-    assert "products in an integer kernel" in shown
-    assert "converts numbers or their layout" in shown
-    assert "30 µs" in shown
-    rows = trial_profile.times(api.result(filled, _key(filled)))
-    assert {r[0] for r in rows} >= {"1", "32"}
-    assert {r[1] for r in rows} == {"this network", "dense student"}
 
 
 def test_the_record_has_recipe_machine_and_the_command(app: AppTest, filled: Home) -> None:

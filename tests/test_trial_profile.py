@@ -6,6 +6,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from engine.figures import profile
 from pages.parts import trial_profile
@@ -77,3 +78,28 @@ def test_times_say_what_is_known_and_why_it_is_slower() -> None:
     (reason,) = trial_profile.reasons(run)
     assert reason.startswith("**Slower than its dense student** with a batch of 1 and 8 and 32, because its time is")
     assert trial_profile.reasons({"key": "a", "cost": None}) == []
+
+
+def _page() -> None:
+    from pages.parts import trial_profile
+    from pages.parts.trial_state import Asked
+
+    def side(op: str, kind: str, *more: tuple[str, str]) -> dict[str, object]:
+        nodes = [
+            {"name": o, "op": o, "kind": k, "milliseconds": 0.03, "moved_bytes": 640} for o, k in ((op, kind), *more)
+        ]
+        return {"8": {"batch": 8, "calls": 9, "milliseconds": 0.06, "copy_rate": 1e10, "nodes": nodes}}
+
+    found = {"student": side("QGemm", "integer", ("Cast", "conversion")), "dense": side("Gemm", "float")}
+    run = {"key": "a", "cost": None, "environment": {}}
+    trial_profile.panel(run, {"profile": found}, Asked(batch="8"), "light")
+
+
+def test_the_part_shows_every_operator_of_the_chosen_batch() -> None:
+    app = AppTest.from_function(_page, default_timeout=60)
+    app.run()
+    assert not app.exception
+    shown = " ".join(str(h.proto.body) for h in app.get("html"))
+    assert "products in an integer kernel" in shown
+    assert "converts numbers or their layout" in shown
+    assert "50.0 %" in shown
