@@ -117,9 +117,9 @@ class Masking(Stage):
                 yield name, layer
 
 
-def due(step: Step) -> bool:
-    """Whether the phase enters another of its 60 parts with this step."""
-    if step.number == 0 or step.progress > END + 2.0 / UPDATES:
+def due(step: Step, updates: int = UPDATES) -> bool:
+    """Whether the phase enters another of its ``updates`` parts with this step."""
+    if step.number == 0 or step.progress > END + 2.0 / updates:
         return False
     before = step.progress * (step.number - 1) / step.number
-    return math.floor(step.progress * UPDATES) > math.floor(before * UPDATES)
+    return math.floor(step.progress * updates) > math.floor(before * updates)
