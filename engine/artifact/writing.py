@@ -38,8 +38,8 @@ def write(model: nn.Module, example: Tensor, folder: Path, template: Template | 
 
 def build(model: nn.Module, example: Tensor, template: Template | None = None, runtime: str = AUTO) -> Built:
     """The model as ONNX bytes, not written anywhere; ``runtime``: see :mod:`engine.artifact.kernels`."""
-    ordinary = plain(bake(model)).eval()
-    template = template or Template(ordinary, example)
+    ordinary = bake(model).eval()
+    template = template or Template(plain(ordinary), example)
     return template.build(values(ordinary), weight_codes(model), input_codes(model), runtime)
 
 

@@ -49,7 +49,7 @@ def run(dense: Recipe, home: Home, report: Report, slot: Slot, on_points: Keep, 
     ``on_points`` takes each column as soon as it is measured.
     """
     with slot.working():
-        sheet = _Sheet.of(Bench(dense, home, report, slot.breathe), slot)
+        sheet = Sheet.of(Bench(dense, home, report, slot.breathe), slot)
         points = []
         for number, (sparsity, bits) in enumerate(chosen := settings(part, parts)):
             slot.breathe()
@@ -64,7 +64,7 @@ def run(dense: Recipe, home: Home, report: Report, slot: Slot, on_points: Keep, 
 
 
 @dataclass(frozen=True)
-class _Point:
+class Point:
     """One setting on its way; its artifact is kept between the preview and the whole validation split."""
 
     bench: Bench
@@ -83,7 +83,7 @@ class _Point:
 
 
 @dataclass(frozen=True)
-class _Sheet:
+class Sheet:
     """What all points of a grid share."""
 
     bench: Bench
@@ -96,7 +96,7 @@ class _Sheet:
     macs: int  # none of the grid's stages changes a shape
 
     @classmethod
-    def of(cls, bench: Bench, slot: Slot) -> _Sheet:
+    def of(cls, bench: Bench, slot: Slot) -> Sheet:
         trained = train(bench)
         template = Template(plain(trained.model).eval(), bench.example)
         reference = dense_reference(bench.spec, bench.example)
@@ -104,16 +104,16 @@ class _Sheet:
         inputs, taught = bench.inputs("validation"), taught_by(bench)
         return cls(bench, slot, trained, template, reference, inputs, taught, operations)
 
-    def point(self, recipe: Recipe) -> _Point:
+    def point(self, recipe: Recipe) -> Point:
         """A setting applied to a copy of the student, written, and seen on the preview's examples."""
         bench = replace(self.bench, recipe=recipe)
         trained = advance(bench, copy_of(self.trained), len(recipe.phases) - 1)
         built = artifact.build(trained.model, self.bench.example, self.template)
         session = artifact.session(built.onnx)
         logits = artifact.predict(session, self.inputs[:PREVIEW_EXAMPLES], BATCH)
-        return _Point(bench, trained, built, self._cost(trained, built), session, logits, self.taught)
+        return Point(bench, trained, built, self._cost(trained, built), session, logits, self.taught)
 
-    def whole(self, point: _Point) -> _Point:
+    def whole(self, point: Point) -> Point:
         """The same artifact on the rest of the validation split."""
         rest = artifact.predict(point.session, self.inputs[PREVIEW_EXAMPLES:], BATCH)
         return replace(point, logits=np.concatenate([point.logits, rest]))
@@ -125,4 +125,4 @@ class _Sheet:
         return with_latencies(cost, built, self.reference, found)
 
 
-__all__ = ["BITS", "PREVIEW_EXAMPLES", "SPARSITIES", "run", "settings"]
+__all__ = ["BITS", "PREVIEW_EXAMPLES", "SPARSITIES", "Point", "Sheet", "run", "settings"]
