@@ -53,6 +53,7 @@ def label_weight_knob() -> Any:
         0.0,
         1.0,
         "How much the labels count beside this term. At 0 the student sees the teacher only: for a first phase that "
-        "prepares the layers, or where another loss of the sum brings the labels.",
+        "prepares the layers, or where another loss of the sum brings the labels. With few labels a batch holds one or "
+        "two labelled images only: add soft targets then.",
         step=0.05,
     )
