@@ -72,9 +72,10 @@ def _refusal(store: Store, key: str, who: str, host: bool) -> str:
     if store_read.result(store, key) is None:
         shipped = any(e["result"]["key"] == key for e in api_rows.shipped())
         return "it came with the project; shipped results stay" if shipped else "there is no such result"
-    busy = "SELECT kind FROM work WHERE (id IN (?, 'inspect:' || ?) OR after = ?) AND state IN ('queued', 'running')"
-    if open_work := store.row(busy, key, key, key):
-        said = {"trial": "it is", "grid": "its grid is", "inspect": "its inspection is"}
+    own = "(id IN (?, 'inspect:' || ?, 'runtimes:' || ?) OR after = ?)"
+    busy = f"SELECT kind FROM work WHERE {own} AND state IN ('queued', 'running')"
+    if open_work := store.row(busy, key, key, key, key):
+        said = {"grid": "its grid is", "inspect": "its inspection is", "runtimes": "its comparison is"}
         return f"{said.get(open_work['kind'], 'it is')} queued or running; cancel that first"
     asked = api_people.wishes(store, key)
     if host or asked == [who]:

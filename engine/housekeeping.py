@@ -30,6 +30,7 @@ BATCH = 100  # artifact folders judged in one transaction, so that nobody waits 
 COMPACT_SHARE, COMPACT_BYTES = 0.2, 10_000_000  # of the store's file: less is not worth rewriting all of it
 TEMPORARY = ("export-", "import-")  # folders that an export or an import makes in the home while it lasts
 CACHES_OF_WORK = ("prefix", "teacher")
+OF_POINTS = ("inspect", "runtimes")  # what was looked into: by the key of the point, as the kinds of work are named
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def _old_caches(home: Home, store: Store, before: float) -> Iterator[Piece]:
                 continue
             if folder.name in CACHES_OF_WORK and busy and (needed is None or folder.name == "teacher" or key in needed):
                 continue
-            orphan = folder.name == "inspect" and key not in results and not _inspected(busy, key)
+            orphan = folder.name in OF_POINTS and key not in results and not _looked_into(busy, key)
             last = max(_touched(path), used.get(key, 0.0))
             if last < before or (orphan and last < time.time() - LEFT_SECONDS):
                 yield Piece(path, f"cache/{folder.name}", _bytes(path))
@@ -168,8 +169,8 @@ def _last_use(store: Store) -> dict[str, float]:
     return found
 
 
-def _inspected(busy: Iterable[Work], key: str) -> bool:
-    return any(work.id == f"inspect:{key}" for work in busy)
+def _looked_into(busy: Iterable[Work], key: str) -> bool:
+    return any(work.id == f"{kind}:{key}" for work in busy for kind in OF_POINTS)
 
 
 def _inhabited(folder: Path) -> bool:

@@ -71,13 +71,13 @@ def save_model(home: Home, name: str, title: str, onnx: bytes, packed_bytes: int
     """Keep a model's ONNX file."""
     model = Model(name, title, hashlib.sha256(onnx).hexdigest(), len(onnx), packed_bytes)
     atomic_write(model_path(home, name), onnx)
-    atomic_write(_side(home, name), _sealed(asdict(model)))
+    atomic_write(_side(home, name), sealed(asdict(model)))
     return model
 
 
 def load_model(home: Home, name: str) -> Model | None:
     """A model whose file is whole, else None; a file is read once for each time that it was written."""
-    row, path = _opened(_side(home, name)), model_path(home, name)
+    row, path = opened(_side(home, name)), model_path(home, name)
     try:
         model = Model(**row) if row else None
         stamp = path.stat() if model else None
@@ -98,7 +98,7 @@ def save(home: Home, key: str, data: Mapping[str, Any], logits: Arrays) -> None:
     np.savez_compressed(stream, allow_pickle=False, **{name: halved(values) for name, values in logits.items()})
     content = stream.getvalue()
     atomic_write(_arrays(home, key), content)
-    atomic_write(path(home, key), _sealed({**data, "version": VERSION, "arrays": hashlib.sha256(content).hexdigest()}))
+    atomic_write(path(home, key), sealed({**data, "version": VERSION, "arrays": hashlib.sha256(content).hexdigest()}))
 
 
 def load(home: Home, key: str) -> dict[str, Any] | None:
@@ -113,7 +113,7 @@ def load(home: Home, key: str) -> dict[str, Any] | None:
 
 @functools.lru_cache(maxsize=64)
 def _read(file: Path, _stamp: int, _size: int) -> dict[str, Any] | None:
-    return _opened(file)
+    return opened(file)
 
 
 def logits(home: Home, key: str, name: str) -> npt.NDArray[np.float32] | None:
@@ -142,12 +142,14 @@ def _side(home: Home, name: str) -> Path:
     return home.cache(MODELS) / f"{name}.json"
 
 
-def _sealed(data: Mapping[str, Any]) -> str:
+def sealed(data: Mapping[str, Any]) -> str:
+    """Plain data as a file's text behind its digest."""
     text = json.dumps(data, allow_nan=False)
     return f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}\n"
 
 
-def _opened(file: Path) -> dict[str, Any] | None:
+def opened(file: Path) -> dict[str, Any] | None:
+    """What a file of :func:`sealed` holds; None where it is missing or damaged."""
     try:
         seal, _, text = file.read_text(encoding="utf-8").partition("\n")
         text = text.removesuffix("\n")

@@ -20,7 +20,7 @@ from engine.measure.causes import Facts
 from engine.measure.cost import cost as cost_of
 from engine.measure.latency import to_latency
 from engine.measure.timing import dense_reference, readings, timed, with_latencies
-from engine.pipeline import BATCH, Logits, quality
+from engine.pipeline import BATCH, Logits, against_graph, quality
 from engine.prefix import Trained
 from engine.recipe import Part, Phase, Recipe
 from engine.result import LATENCIES, Cost, Quality
@@ -44,7 +44,10 @@ class Label:
 
 @dataclass(frozen=True)
 class Step:
-    """The student after one step. ``model``: the plain network with its effective weights, None for a file."""
+    """The student after one step. ``model``: the plain network with its effective weights, None for a file.
+
+    ``gap``: how the artifact differs from the training graph (:func:`engine.pipeline.against_graph`), empty for a file.
+    """
 
     label: Label
     onnx: bytes = field(repr=False)
@@ -54,6 +57,7 @@ class Step:
     quality: Quality
     cost: Cost
     model: nn.Module | None = field(default=None, repr=False)
+    gap: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def reading(self) -> Reading:
@@ -69,7 +73,7 @@ class Step:
         one, many, cost = self.cost.latency, self.cost.latency_batch32, self.cost
         row = {k: v for k, v in asdict(self.label).items() if k != "stages"}
         row |= {"stages": [s.to_json() for s in self.label.stages], "quality": self.quality.value}
-        row |= {"quality_low": self.quality.low, "quality_high": self.quality.high}
+        row |= {"gap": dict(self.gap), "quality_low": self.quality.low, "quality_high": self.quality.high}
         row |= {n: getattr(cost, n) for n in ("packed_bytes", "onnx_bytes", "parameters", "nonzero", "macs")}
         names = {"latency_ms": "median_ms", "latency_low_ms": "low_ms", "latency_high_ms": "high_ms"}
         names |= {n: n for n in ("simulated", "slower_here", "cause", "ratio", "ratio_low", "ratio_high")}
@@ -166,7 +170,8 @@ class Work:
         self._done += 1
         self.slot.breathe()
         judged = quality(bench, logits, "validation")
-        return Step(label, built.onnx, built.packed(), bits, logits, judged, cost, bake(trained.model))
+        gap = against_graph(bench, trained, logits)
+        return Step(label, built.onnx, built.packed(), bits, logits, judged, cost, bake(trained.model), gap)
 
     def _file(self, entry: Mapping[str, Any], onnx: bytes, times: Mapping[str, Any]) -> Step:
         packed = (retiming.FOLDER / f"{entry['key']}.packed").read_bytes()

@@ -20,6 +20,9 @@ Interval: TypeAlias = tuple[float, float, float]
 
 Z95 = 1.959963984540054
 ECE_BINS = 15
+COUNTED = ("accuracy",)  # metrics that are a share of right answers
+ARTIFACT_GAP, ARTIFACT_CHANGED, ARTIFACT_MARGIN = "artifact_gap", "artifact_changed", "artifact_margin"
+GAP = 0.005  # an artifact whose quality is farther than this from its training graph's says so
 # 97.5 % points of Student's t for 1 to 30 degrees of freedom; see t95() for more
 T95 = (
     12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281,
@@ -116,6 +119,19 @@ def classification(logits: Array, labels: Array, teacher_logits: Array | None = 
         row["agreement"] = agreement(logits, teacher_logits)
         row["kl_to_teacher"] = kl_to_teacher(logits, teacher_logits)
     return row
+
+
+def artifact_changes(logits: Array, graph_logits: Array) -> dict[str, float]:
+    """How an artifact's answers differ from those of the training graph that it was written from, both [N, C].
+
+    ``artifact_changed``: share of examples with another answer. ``artifact_margin``: the most by which the graph's
+    best logit leads its second among those; 0 where there are none. Rounding of sums alone moves only near ties.
+    """
+    values, graph = _checked_pair(logits, graph_logits)
+    other = values.argmax(1) != graph.argmax(1)
+    best = np.sort(graph[other], axis=1)[:, -2:]
+    margin = float((best[:, -1] - best[:, 0]).max()) if other.any() else 0.0
+    return {ARTIFACT_CHANGED: float(other.mean()), ARTIFACT_MARGIN: margin}
 
 
 def paired_difference(correct_a: Array, correct_b: Array) -> Interval:

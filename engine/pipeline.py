@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from engine import artifact
+from engine import artifact, metrics
 from engine.artifact import Built
 from engine.execution.base import Outcome
 from engine.execution.slot import Slot
@@ -25,7 +26,7 @@ from engine.prefix import Trained
 from engine.recipe import Recipe
 from engine.result import Cost, Quality, Result
 from engine.student import Bench, Report, train, train_teacher
-from engine.teaching import outputs
+from engine.teaching import forward, outputs
 
 Logits = npt.NDArray[np.float32]
 BATCH = 50  # divides previews and splits alike, so that every example is always computed in the same batch
@@ -45,7 +46,7 @@ def run(recipe: Recipe, home: Home, report: Report, slot: Slot, test: bool = Fal
         logits = predict(built, bench.inputs("validation"))
         cost = timed_cost(bench, trained, built, slot)
         reading = quality(bench, predict(built, bench.inputs("test")), "test") if test else None
-        result = assemble(bench, trained, logits, cost)
+        result = assemble(bench, trained, logits, cost, gap=against_graph(bench, trained, logits))
     return Outcome(replace(result, seconds=time.perf_counter() - started, test=reading), logits)
 
 
@@ -68,21 +69,34 @@ def timed_cost(bench: Bench, trained: Trained, built: Built, slot: Slot) -> Cost
 
 
 def assemble(
-    bench: Bench, trained: Trained, logits: Logits, cost: Cost, taught: Tensor | None = None, **more: Any
-) -> Result:
+    bench: Bench, trained: Trained, logits: Logits, cost: Cost, taught: Tensor | None = None,
+    gap: Mapping[str, float] | None = None, **more: Any,
+) -> Result:  # fmt: skip
     """The result of measured logits and costs; ``more`` are other fields of Result.
 
-    ``taught``: the teacher's logits where they are at hand already (see :func:`taught_by`).
+    ``taught``: the teacher's logits where they are at hand already (see :func:`taught_by`). ``gap``: what
+    :func:`against_graph` found, where somebody looked.
     """
     taught = taught_by(bench) if taught is None else taught
     measured = quality(bench, logits, "validation")
     phases = (*trained.phases[:-1], replace(trained.phases[-1], quality=measured.value, cost=cost))
     return Result(
         key=bench.recipe.key, state="done", recipe=bench.recipe.to_json(), quality=measured, cost=cost,
-        metrics=all_metrics(bench, logits, taught), phases=phases, curve=trained.curve,
+        metrics={**all_metrics(bench, logits, taught), **(gap or {})}, phases=phases, curve=trained.curve,
         environment={**machine.facts(), "timing_threads": timing_threads()},
         artifact=more.pop("artifact", {"onnx": "model.onnx", "packed": "model.packed"}), **more,
     )  # fmt: skip
+
+
+def against_graph(bench: Bench, trained: Trained, logits: Logits) -> dict[str, float]:
+    """How far the artifact is from the graph that was trained, on validation: what writing it has changed.
+
+    ``artifact_gap``: the artifact's quality minus the graph's; the rest as in :func:`metrics.artifact_changes`.
+    """
+    split = bench.task.split(bench.recipe.data, "validation")
+    graph = forward(trained.model, split.inputs[: len(logits)]).numpy(force=True)
+    gap = quality(bench, logits, "validation").value - quality(bench, graph, "validation").value
+    return {metrics.ARTIFACT_GAP: gap, **metrics.artifact_changes(logits, graph)}
 
 
 def taught_by(bench: Bench) -> Tensor:

@@ -16,11 +16,11 @@ LAST_CHANGE = f"max({', '.join(_CHANGES)})"
 
 @dataclass(frozen=True)
 class Ask:
-    """A wish for one piece of work: ``kind`` is trial, grid, retime or inspect.
+    """A wish for one piece of work: ``kind`` is trial, grid, retime, inspect or runtimes.
 
-    ``id`` is a trial's key, ``grid:<dense key>``, ``retime:<task>`` or ``inspect:<key>``. ``after`` names a trial that
-    must be done first. ``test`` also asks for the reading on the test set. Lower ``priority`` runs earlier among one
-    person's work. ``again`` repeats work that is done. ``prefix`` is the key of its first training.
+    ``id`` is a trial's key, ``grid:<dense key>``, ``retime:<task>``, ``inspect:<key>`` or ``runtimes:<key>``. ``after``
+    names a trial that must be done first. ``test`` also asks for the reading on the test set. Lower ``priority`` runs
+    earlier among one person's work. ``again`` repeats work that is done. ``prefix`` is the key of its first training.
     """
 
     id: str
@@ -163,9 +163,9 @@ def keep(db: sqlite3.Connection, dense_key: str, point: Point, now: float) -> No
 def remove(db: sqlite3.Connection, key: str, now: float) -> bool:
     """Delete one result with what hangs on it, unless work on it is open; whether there was one."""
     found = db.execute("SELECT task FROM results WHERE key = ?", (key,)).fetchone()
-    own = "(id IN (?, 'inspect:' || ?) OR after = ?)"
+    own, mine = "(id IN (?, 'inspect:' || ?, 'runtimes:' || ?) OR after = ?)", (key,) * 4
     busy = f"SELECT 1 FROM work WHERE {own} AND state IN ('queued', 'running')"
-    if found is None or db.execute(busy, (key, key, key)).fetchone():
+    if found is None or db.execute(busy, mine).fetchone():
         return False
     db.execute("INSERT OR REPLACE INTO removed VALUES (?, ?, ?)", (key, found["task"], next_change(db)))
     for table in ("predictions", "marks", "results"):
@@ -173,9 +173,9 @@ def remove(db: sqlite3.Connection, key: str, now: float) -> bool:
     db.execute("DELETE FROM readings WHERE key GLOB ? || '@*'", (key,))  # another machine's, of a file that may differ
     # not done any more: who asks again gets it, and its grid, measured again
     again = f"UPDATE work SET state = 'cancelled', error = 'its result was deleted', test = 0 WHERE {own}"
-    db.execute(f"{again} AND state = 'done'", (key, key, key))
+    db.execute(f"{again} AND state = 'done'", mine)
     wishes = f"UPDATE requests SET withdrawn = ? WHERE withdrawn IS NULL AND id IN (SELECT id FROM work WHERE {own})"
-    db.execute(wishes, (now, key, key, key))
+    db.execute(wishes, (now, *mine))
     return True
 
 

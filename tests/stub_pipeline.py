@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from engine import inspection_files
+from engine import inspection_files, other_runtimes_files
 from engine.errors import TrialFailedError
 from engine.execution.base import Outcome
 from engine.execution.slot import Slot
@@ -78,6 +78,12 @@ def inspect(body: dict[str, Any], home: Home, report: Callable[[dict[str, Any]],
     report({"doing": "looking inside", "fraction": 0.5})
     data = {"phases": [{"name": body["key"]}], "dense_key": None}
     inspection_files.save(home, body["key"], data, {"logits": np.zeros((1, 10), np.float32)})
+
+
+def runtimes(body: dict[str, Any], home: Home, report: Callable[[dict[str, Any]], None], slot: Slot) -> None:
+    """A comparison without a row."""
+    note(home, f"runtimes {body['key']}")
+    other_runtimes_files.save(home, body["key"], {"rows": [], "machine": "stub", "machine_id": "stub"})
 
 
 LATENCY = Latency(0.1, 0.2, 0.09, 0.11, "stub", 1, 1, False, False)

@@ -41,7 +41,10 @@ LAYERS: dict[str, tuple[str, ...]] = {
         *("engine.artifact", "engine.measure"),
     ),
     "training": ("engine.training", "engine.prefix", "engine.teaching", "engine.student", "engine.pipeline"),
-    "running": ("engine.search", "engine.retiming", "engine.inspection", "engine.execution", "engine.runner"),
+    "running": (
+        *("engine.search", "engine.retiming", "engine.inspection", "engine.execution", "engine.runner"),
+        "engine.other_runtimes",
+    ),
     "top": (
         *("engine.api", "engine.cli", "engine.__main__", "engine.doctor", "engine.export", "engine.housekeeping"),
         *("engine.importing", "engine.answering", "engine.backup"),

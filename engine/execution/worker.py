@@ -1,6 +1,6 @@
 """What happens inside a worker process: warm up once, then perform one piece of work after the other.
 
-``STILLHOUSE_PIPELINE`` is the test seam: it names a module with ``run``, ``grid``, ``retime`` and ``inspect``, used in
+``STILLHOUSE_PIPELINE`` is the test seam: it names a module with the functions that are the keys of ``ENTRIES``, used in
 place of the real ones, so that the store, the runner and the faults are tested in seconds without training anything.
 """
 
@@ -31,6 +31,7 @@ ENTRIES = {
     "grid": "engine.search.grid:run",
     "retime": "engine.retiming:retime",
     "inspect": "engine.inspection:inspect",
+    "runtimes": "engine.other_runtimes:compare",
 }
 BEHIND_PAGES = 5  # trials use every core that is free, but a page that somebody looks at comes first
 MEMORY_SHARE = 0.9  # of the machine's memory: a runaway worker fails with a reason instead of being killed at random
@@ -105,8 +106,8 @@ def _do(work: Work, home: Home, store: Store, reporter: Reporter, slot: Slot) ->
         dense, share = Recipe.from_json(work.body["dense"]), (work.body["part"], work.body["parts"])
         entry("grid")(dense, home, reporter, slot, _keeper(store, work), *share)
         return {}
-    if work.kind == "inspect":
-        entry("inspect")(work.body, home, reporter, slot)
+    if work.kind in ("inspect", "runtimes"):
+        entry(work.kind)(work.body, home, reporter, slot)
         return {}
     return {"readings": _readings(entry("retime")(work.task, home, reporter, slot))}
 
