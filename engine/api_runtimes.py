@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from engine import api, api_home, api_rows, api_status, other_runtimes_files
+from engine import api, api_home, api_rows, api_status, metrics, other_runtimes_files
 from engine.errors import InputError, NotFoundError
 from engine.home import Home
 from engine.other_runtimes_files import KIND
 from engine.store import ENDED, Ask
 
 PRIORITY = -1  # somebody waits for it, and it takes seconds, as an inspection
+NEAR_TIE = 1e-4  # logits this near may change places when sums are rounded in another order
 
 
 def ask(home: Home, key: str, who: str = api.LOCAL) -> str:
@@ -55,3 +57,21 @@ def runtimes(home: Home, key: str) -> dict[str, Any]:
     progress = {**now["progress"], "place": now["place"], "seconds_left": now["seconds_left"]}
     state = "none" if now["state"] == "done" else now["state"]
     return {"state": state, "progress": {} if now["state"] in ENDED else progress, "error": now["error"], **empty}
+
+
+def gap(run: Mapping[str, Any], inside: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
+    """How a point's file differs from the network that was trained, on validation; None where nobody has looked.
+
+    From the run's own metrics, else from the last step of its inspection ``inside`` (grid points, older results).
+    ``gap``: quality minus the trained network's; ``changed``: share of other answers; ``margin``: the most that the two
+    best logits of those were apart; ``near_ties``: that this is no more than rounding; ``far``: that the quality is
+    more than half a point off.
+    """
+    kept = run.get("metrics") or {}
+    if metrics.ARTIFACT_GAP not in kept:
+        kept = ((inside or {}).get("phases") or [{}])[-1].get("gap") or {}
+    if metrics.ARTIFACT_GAP not in kept:
+        return None
+    names = {"gap": metrics.ARTIFACT_GAP, "changed": metrics.ARTIFACT_CHANGED, "margin": metrics.ARTIFACT_MARGIN}
+    found: dict[str, Any] = {short: float(kept[name]) for short, name in names.items()}
+    return found | {"near_ties": found["margin"] <= NEAR_TIE, "far": abs(found["gap"]) > metrics.GAP}

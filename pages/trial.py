@@ -19,6 +19,8 @@ from pages.parts import (
     trial_pick,
     trial_profile,
     trial_record,
+    trial_runtimes,
+    trial_sensitivity,
     trial_state,
     trial_steps,
     trial_sure,
@@ -65,12 +67,17 @@ def _body(home: Home, view: Row, asked: Asked, look: str) -> None:
                          format_func=lambda name: say(f"trial_view.{name}"), help=say("trial_page.view_help"),
                          on_change=trial_state.changed, args=("view",), label_visibility="collapsed")  # fmt: skip
     inside = trial_wait.inspection(home, run["key"])
+    if far := trial_runtimes.too_far(run, inside):
+        st.warning(far)
     if asked.view == "steps":
         trial_steps.panel(run, inside, look)
     elif asked.view == "layers":
         trial_layers.panel(run["key"], inside, asked, look)
+    elif asked.view == "sensitivity":
+        trial_sensitivity.panel(home, run, inside, look)
     elif asked.view == "time":
         trial_profile.panel(run, inside, asked, look)
+        trial_runtimes.panel(home, run, inside)
     elif asked.view == "mistakes":
         trial_mistakes.panel(home, view, asked, look)
     elif asked.view == "sure":
