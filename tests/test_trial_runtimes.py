@@ -5,8 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from streamlit.testing.v1 import AppTest
+from test_trial_page import _key, _show
+from test_trial_page import app as app
+from test_trial_page import filled as filled
 
 from engine import api_runtimes
+from engine.errors import InputError
+from engine.home import Home
 from pages.parts import trial_runtimes
 from pages.parts.words import say
 
@@ -67,3 +73,54 @@ def test_more_than_half_a_point_is_a_warning(value: float, warned: bool) -> None
     assert bool(said) is warned
     assert not warned or f"{100 * value:+.2f}".replace("-", "−") in said
     assert trial_runtimes.too_far({"metrics": {}}, {"phases": [{"name": "an older one"}]}) == ""
+
+
+class TestOnThePage:
+    @pytest.fixture
+    def now(self, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+        told: dict[str, Any] = {"state": "none", "progress": {}, "error": None, "rows": [], "machine": "a chip"}
+        monkeypatch.setattr(api_runtimes, "runtimes", lambda *_: told)
+        return told
+
+    def test_the_button_asks_and_a_refusal_is_one_line(
+        self,
+        app: AppTest,
+        filled: Home,
+        now: dict[str, Any],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        asked: list[Any] = []
+        monkeypatch.setattr(api_runtimes, "ask", lambda home, key, who: asked.append((key, who)))
+        _show(app, filled, view="time")
+        app.button(key="runtimes_ask").click().run()
+        assert asked == [(_key(filled), "local")]
+
+        def refuse(*_: Any) -> None:
+            raise InputError("trial", "it", "another")
+
+        now.update(state="failed", error="no room")
+        monkeypatch.setattr(api_runtimes, "ask", refuse)
+        app.button(key="runtimes_ask").click().run()
+        assert not app.exception
+        said = [str(w.value) for w in (*app.warning, *app.error)]
+        assert any("no room" in line for line in said)
+        assert any("allowed: another" in line for line in said)
+
+    def test_what_is_measured_is_a_table_and_the_shipped_one_stands_out(
+        self,
+        app: AppTest,
+        filled: Home,
+        now: dict[str, Any],
+    ) -> None:
+        now.update(state="done", rows=ROWS)
+        shown = _show(app, filled, view="time")
+        assert '<tr class="sh-strong"><td>Float (the recipe ships this, simulated)' in shown
+        assert not [b for b in app.button if b.key == "runtimes_ask"]
+        told = " ".join(str(c.value) for c in app.caption)
+        assert "recipe's 4-bit format" in told
+        assert "Measured on a chip" in told
+
+    def test_its_progress_is_told(self, app: AppTest, filled: Home, now: dict[str, Any]) -> None:
+        now.update(state="running", progress={"fraction": 0.7, "doing": "answering"})
+        _show(app, filled, view="time")
+        assert "reading the accuracy of each" in str([e.proto for e in app.get("progress")])
