@@ -73,7 +73,14 @@ def runner_or_none(home: Home) -> psutil.Process | None:
 
 def workers_of(process: psutil.Process) -> list[psutil.Process]:
     """The processes that a runner has for trials."""
-    return [c for c in process.children() if "--multiprocessing-fork" in c.cmdline()]
+    return [c for c in process.children() if "--multiprocessing-fork" in _words(c)]
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:  # gone, or a zombie that nobody has waited for yet
+        return []
 
 
 def worker_pid(home: Home, key: str) -> int:

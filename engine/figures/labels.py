@@ -123,7 +123,7 @@ ENGLISH: Labels = {
     "profile_hover": "<b>{name}</b> ({side})<br>{kind}<br>{count} of them: {time}, {share} of the call",
     "alt_profile": "A call with a batch of {batch} takes {total}. Most of it, {took}, is spent in {op}. "
     "Integer kernels take {integer}, float kernels {float}, conversions {conversion}.",
-    "alt_profile_dense": " A call of the dense student takes {total}.",
+    "alt_profile_dense": "A call of the dense student takes {total}.",
     "alt_profile_empty": "No time was measured by operator.",
     "weights_before": "dense student",
     "weights_after": "this network",

@@ -100,7 +100,7 @@ def alt_text(info: ProfileInfo, labels: Labels | None = None) -> str:
     said = words["alt_profile"].format(total=format_ms(info.totals["student"]), op=most.op, batch=info.batch,
                                        took=format_ms(most.times["student"]), **shares)  # fmt: skip
     if "dense" in info.totals:
-        said += words["alt_profile_dense"].format(total=format_ms(info.totals["dense"]))
+        said += " " + words["alt_profile_dense"].format(total=format_ms(info.totals["dense"]))
     return said
 
 

@@ -148,8 +148,7 @@ def test_a_shipped_point_is_taken_apart_and_answers_a_picture_of_ones_own(
     expect(page.locator(".st-key-trial_picture")).to_contain_text("What the networks see")
     answers = page.locator(".st-key-trial_answers .sh-bars")
     expect(answers).to_have_count(3)
-    for verdict in page.locator(".sh-verdict").all_inner_texts():
-        assert verdict == "Trouser"
+    expect(page.locator(".sh-verdict")).to_have_text(["Trouser"] * 3)  # those for the image before say "right"
     page.locator(".st-key-trial_upload input[type=file]").set_input_files(
         {"name": "bad.png", "mimeType": "image/png", "buffer": b"no picture"}
     )
