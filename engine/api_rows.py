@@ -37,6 +37,8 @@ def row_of(result: Mapping[str, Any], dense_key: str, created: float | str, mach
     row |= {name: measured.get(name) for name in MEASURES}
     row |= {k: cost[k] for k in ("packed_bytes", "onnx_bytes", "parameters", "nonzero", "macs")}
     row |= latency_fields(cost.get("latency"), cost.get("latency_batch32"))
+    if row["by_layer"] and row["sparsity"]:  # no part's own setting would be true of the whole
+        row["sparsity"] = round(1 - cost["nonzero"] / max(cost["parameters"], 1), 3)
     row["machine"] = machine or machine_of(result)
     row["machine_id"] = (result.get("environment") or {}).get("machine_id")
     row["family"] = family_of(recipe)
@@ -131,11 +133,14 @@ def _compression(stages: list[Mapping[str, Any]]) -> Row:
     quantized = [s for s in stages if "bits" in s]
     last = pruning[-1] if pruning else {}
     amount = next((last[name] for name in AMOUNTS if name in last), _zeros_of(last.get("pattern")))
+    # of layers that differ the widest counts, as in the artifact
+    bits = [s["bits"] for s in quantized if s.get("layers", "*") != "*"] or [s["bits"] for s in quantized[-1:]]
     return {
+        "by_layer": any(s.get("layers", "*") != "*" for s in (*pruning, *quantized)),
         "pruning": last["name"].removeprefix("prune_") if last else "none",
         "schedule": last.get("schedule"),
         "sparsity": amount,
-        "bits": quantized[-1]["bits"] if quantized else 32,
+        "bits": max(bits, default=32),
     }
 
 

@@ -11,7 +11,18 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from engine import cli_bench, cli_export, cli_house, cli_longer, cli_parser, cli_run, cli_serve, cli_sweep, cli_tables
+from engine import (
+    cli_bench,
+    cli_export,
+    cli_house,
+    cli_longer,
+    cli_parser,
+    cli_run,
+    cli_sensitivity,
+    cli_serve,
+    cli_sweep,
+    cli_tables,
+)
 from engine.errors import CancelledError, InputError, StillhouseError
 from engine.home import Home
 
@@ -19,6 +30,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, Home], int]] = {
     "run": cli_run.run,
     "sweep": cli_sweep.sweep,
     "longer": cli_longer.longer,
+    "sensitivity": cli_sensitivity.sensitivity,
     "results": cli_tables.results,
     "front": cli_tables.front,
     "recommend": cli_tables.recommend,

@@ -66,7 +66,7 @@ def build() -> Parser:
     _shared(parser, None)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
     for add in (
-        _list, _run, _sweep, _longer, _results, _front, _recommend, _export, _bench,
+        _list, _run, _sweep, _longer, _sensitivity, _results, _front, _recommend, _export, _bench,
         _app, _runner, _doctor, _catalogue, _gc, _backup, _import,
     ):  # fmt: skip
         add(commands)
@@ -158,6 +158,15 @@ def _longer(commands: Commands) -> None:
     add("--times", type=whole("--times", 2, MAX_TIMES), default=4, metavar="K", help="how many times their epochs")
     add("--plan", action="store_true", help="say what would be run and how long it takes")
     add("--task", metavar="NAME", help="without trials: the task whose short and long runs are compared")
+
+
+def _sensitivity(commands: Commands) -> None:
+    parser = _command(commands, "sensitivity", "measure how much each layer matters, and recommend a setting for each")
+    add = parser.add_argument
+    add("trial", metavar="TRIAL", help="a key or its beginning; its dense student is measured")
+    add("--max-bytes", type=lambda text: parse_bytes(text, "--max-bytes"), metavar="6kB",
+        help="of the packed file (what 4 bits everywhere would take)")  # fmt: skip
+    add("--run", action="store_true", help="run the recommended settings as a trial")
 
 
 def _table(commands: Commands, name: str, help: str) -> Parser:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -107,8 +108,8 @@ class Work:
                 label = Label(phase_name(phase), TRAIN, number, phase.epochs, phase.stages)
                 found.append(self._measured(trained, label))
             else:
-                for stage, after in list(self._applied(trained, number)):
-                    found.append(self._measured(after, Label(stage.name, APPLY, number, 0, (stage,))))
+                for stages, after in list(self._applied(trained, number)):
+                    found.append(self._measured(after, Label(stages[0].name, APPLY, number, 0, stages)))
                     trained = after
         return found
 
@@ -150,15 +151,19 @@ class Work:
             title = teacher if isinstance(teacher, str) else teacher.student
             inspection_files.save_model(self.home, name, title, built.onnx, len(built.packed()))
 
-    def _applied(self, trained: Trained, number: int) -> Iterator[tuple[Part, Trained]]:
+    def _applied(self, trained: Trained, number: int) -> Iterator[tuple[tuple[Part, ...], Trained]]:
         """The student after one, two, ... of a phase's stages; each time from the student before the phase.
 
-        Stages of one phase are prepared together, so the second is not simply put on the result of the first.
+        Stages of one phase are prepared together, so the second is not simply put on the result of the first. Parts of
+        one name that follow each other, one for each layer, are one step.
         """
         phases, phase = self.recipe.phases[:number], self.recipe.phases[number]
-        for count in range(1, len(phase.stages) + 1):
+        count = 0
+        for _, parts in itertools.groupby(phase.stages, lambda stage: stage.name):
+            group = tuple(parts)
+            count += len(group)
             part = replace(self.recipe, phases=(*phases, replace(phase, stages=phase.stages[:count])))
-            yield phase.stages[count - 1], advance(replace(self.bench, recipe=part), copy_of(trained), number)
+            yield group, advance(replace(self.bench, recipe=part), copy_of(trained), number)
 
     def _measured(self, trained: Trained, label: Label) -> Step:
         self._outer({"doing": "looking inside", "fraction": self._fraction(0.5)})

@@ -16,11 +16,12 @@ LAST_CHANGE = f"max({', '.join(_CHANGES)})"
 
 @dataclass(frozen=True)
 class Ask:
-    """A wish for one piece of work: ``kind`` is trial, grid, retime, inspect or runtimes.
+    """A wish for one piece of work: ``kind`` is trial, grid, retime, inspect, runtimes or sensitivity.
 
-    ``id`` is a trial's key, ``grid:<dense key>``, ``retime:<task>``, ``inspect:<key>`` or ``runtimes:<key>``. ``after``
-    names a trial that must be done first. ``test`` also asks for the reading on the test set. Lower ``priority`` runs
-    earlier among one person's work. ``again`` repeats work that is done. ``prefix`` is the key of its first training.
+    ``id`` is a trial's key, ``grid:<dense key>``, ``retime:<task>``, ``inspect:<key>``, ``runtimes:<key>`` or
+    ``sensitivity:<dense key>``. ``after`` names a trial that must be done first. ``test`` also asks for the reading on
+    the test set. Lower ``priority`` runs earlier among one person's work. ``again`` repeats work that is done.
+    ``prefix`` is the key of its first training.
     """
 
     id: str

@@ -1,7 +1,8 @@
 """The store's tables, and how a store of an older schema version becomes one of today's.
 
-work: everything that the runner does, by id: a trial's key, ``grid:<dense key>``, ``inspect:<key>``, ``runtimes:<key>``
-or ``retime:<task>``; ``prefix``: the key of its first trained prefix, so that two workers never train the same thing.
+work: everything that the runner does, by id: a trial's key, ``grid:<dense key>``, ``inspect:<key>``,
+``runtimes:<key>``, ``sensitivity:<dense key>`` or ``retime:<task>``; ``prefix``: the key of its first trained prefix,
+so that two workers never train the same thing.
 results: every finished point by its trial's key; preview = 1 marks a grid point seen on 1,000 images only.
 changed: rises with every change of results, readings and removals, so that a reader fetches only what is new.
 readings: latencies measured again: of shipped results here (by key), of any on other machines (<key>@<machine id>).

@@ -74,7 +74,7 @@ def _body(home: Home, view: Row, asked: Asked, look: str) -> None:
     elif asked.view == "layers":
         trial_layers.panel(run["key"], inside, asked, look)
     elif asked.view == "sensitivity":
-        trial_sensitivity.panel(home, run, inside, look)
+        trial_sensitivity.panel(home, run, inside, asked, look)
     elif asked.view == "time":
         trial_profile.panel(run, inside, asked, look)
         trial_runtimes.panel(home, run, inside)

@@ -14,8 +14,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from sensitivity_tools import made_up
 
-from engine import inspection_files, other_runtimes_files
+from engine import inspection_files, other_runtimes_files, sensitivity_files
 from engine.errors import TrialFailedError
 from engine.execution.base import Outcome
 from engine.execution.slot import Slot
@@ -84,6 +85,13 @@ def runtimes(body: dict[str, Any], home: Home, report: Callable[[dict[str, Any]]
     """A comparison without a row."""
     note(home, f"runtimes {body['key']}")
     other_runtimes_files.save(home, body["key"], {"rows": [], "machine": "stub", "machine_id": "stub"})
+
+
+def sensitivity(body: dict[str, Any], home: Home, report: Callable[[dict[str, Any]], None], slot: Slot) -> None:
+    """Made-up losses of two layers."""
+    dense = Recipe.from_json(body["dense"])
+    note(home, f"sensitivity {dense.key}")
+    sensitivity_files.save(home, dense.key, made_up(dense.key, dense.student))
 
 
 LATENCY = Latency(0.1, 0.2, 0.09, 0.11, "stub", 1, 1, False, False)

@@ -33,7 +33,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         *("engine.tasks._fashion_mnist_files", "engine.search.pareto", "engine.figures", "engine.metrics"),
         *("engine.statistics", "engine.search.replicates", "engine.search.likely"),
         *("engine.search.space", "engine.search.plan", "engine.search.orders", "engine.search.importance"),
-        *("engine.search.ranking", "engine.search.longer", "engine.search.atlas"),
+        *("engine.search.ranking", "engine.search.longer", "engine.search.atlas", "engine.search.allocation"),
     ),
     "tensors": ("engine.weights", "engine.step", "engine.taps"),
     "plug-ins": (
@@ -43,7 +43,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "training": ("engine.training", "engine.prefix", "engine.teaching", "engine.student", "engine.pipeline"),
     "running": (
         *("engine.search", "engine.retiming", "engine.inspection", "engine.execution", "engine.runner"),
-        "engine.other_runtimes",
+        *("engine.other_runtimes", "engine.sensitivity"),
     ),
     "top": (
         *("engine.api", "engine.cli", "engine.__main__", "engine.doctor", "engine.export", "engine.housekeeping"),

@@ -30,7 +30,7 @@ class TestAddress:
     @pytest.mark.parametrize(
         ("name", "value", "said"),
         [
-            ("view", "everything", "allowed: steps, layers, time, mistakes, sure, try, record"),
+            ("view", "everything", "allowed: steps, layers, sensitivity, time, mistakes, sure, try, record"),
             ("shown", "all", "allowed: answers, change"),
             ("label", "-1", "a whole number from 0"),
             ("image", "1e9", "a whole number from 0"),
@@ -59,6 +59,7 @@ class TestWordsOfSteps:
         assert self.step("train", 1) == "trained one epoch"
         assert self.step("train", 3, prune) == "trained 3 epochs with zeros 50 %"
         assert self.step("apply", 0, {"name": "quantize_linear", "bits": 4}) == "rounded to 4 bits"
+        assert self.step("apply", 0, prune | {"layers": "a"}, prune | {"layers": "b"}) == "zeros, layer by layer"
         assert self.step("apply", 0, prune, {"name": "recalibrate"}) == "zeros 50 %, then norms measured again"
 
     def test_a_stage_that_nobody_described_reads_as_its_name(self) -> None:

@@ -32,6 +32,7 @@ ENTRIES = {
     "retime": "engine.retiming:retime",
     "inspect": "engine.inspection:inspect",
     "runtimes": "engine.other_runtimes:compare",
+    "sensitivity": "engine.sensitivity:sense",
 }
 BEHIND_PAGES = 5  # trials use every core that is free, but a page that somebody looks at comes first
 MEMORY_SHARE = 0.9  # of the machine's memory: a runaway worker fails with a reason instead of being killed at random
@@ -106,7 +107,7 @@ def _do(work: Work, home: Home, store: Store, reporter: Reporter, slot: Slot) ->
         dense, share = Recipe.from_json(work.body["dense"]), (work.body["part"], work.body["parts"])
         entry("grid")(dense, home, reporter, slot, _keeper(store, work), *share)
         return {}
-    if work.kind in ("inspect", "runtimes"):
+    if work.kind in ("inspect", "runtimes", "sensitivity"):
         entry(work.kind)(work.body, home, reporter, slot)
         return {}
     return {"readings": _readings(entry("retime")(work.task, home, reporter, slot))}

@@ -16,7 +16,7 @@ REMEMBERED = 20_000
 FIELDS = (
     "quality", "quality_low", "quality_high", "packed_bytes", "onnx_bytes", "latency_ms", "simulated", "role",
     "student", "teacher", "loss", "temperature", "weight", "pruning", "schedule", "sparsity", "bits", "epochs",
-    "labels", "seed", "slower_here", "cause", "ratio", "preview", "origin", "machine", "seeds", "replicate",
+    "labels", "seed", "slower_here", "cause", "ratio", "preview", "origin", "machine", "seeds", "replicate", "by_layer",
 )  # fmt: skip
 _TAG = re.compile(r"<[^>]+>")
 
@@ -48,6 +48,7 @@ def recipe_words(row: Row, words: Labels) -> str:
             row.get("student"), row.get("teacher"), row.get("loss"), row.get("temperature"), row.get("weight"), words
         ),
         _compressed(row.get("sparsity"), row.get("bits"), row.get("pruning"), row.get("schedule"), words),
+        words["hover_by_layer"] if row.get("by_layer") else "",
         _training(row.get("epochs"), row.get("labels"), row.get("seed"), row.get("seeds"), words),
     )
     return "<br>".join(part for part in parts if part)

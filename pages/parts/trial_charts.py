@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from engine.figures import coding, confusion, curves, histograms, layers, profile, waterfall
+from engine.figures import sensitivity as sense
 from pages.parts import charts
 
 CONFIG = {**charts.CONFIG, "displayModeBar": False}
@@ -49,6 +50,13 @@ def stored(stamp: str, _rows: Any, look: str) -> Drawn:
     """Bits a weight of each layer: as stored and as other measures say."""
     info = coding.coding_info(_rows)
     return _framed(coding.coding_figure(info, look)), coding.alt_text(info)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def sensitivity(stamp: str, _data: Data, kind: str, look: str) -> Drawn:
+    """Quality lost by layer and level of pruning or rounding; ``stamp`` names the dense student."""
+    info = sense.sensitivity_info(_data, kind)
+    return _framed(sense.sensitivity_figure(info, look)), sense.alt_text(info)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)

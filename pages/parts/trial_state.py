@@ -12,12 +12,12 @@ import streamlit as st
 
 from pages.parts.words import say
 
-VIEWS = ("steps", "layers", "time", "mistakes", "sure", "try", "record")
+VIEWS = ("steps", "layers", "sensitivity", "time", "mistakes", "sure", "try", "record")
 SHOWN = ("answers", "change")
 BATCHES = ("1", "8", "32")
-NAMES = ("key", "view", "layer", "shown", "label", "answer", "start", "image", "batch")
+NAMES = ("key", "view", "layer", "shown", "label", "answer", "start", "image", "batch", "budget")
 KEPT, KEY_SEEN, LAG_SECONDS = "_trial_address", "_trial_key", 2.0
-MOST = 99_999
+MOST, MOST_BYTES = 99_999, 999_999_999
 ANY = ""  # what a choice of a class holds while none is chosen
 _KEY = re.compile(r"[0-9a-z]{1,64}")
 
@@ -26,7 +26,7 @@ _KEY = re.compile(r"[0-9a-z]{1,64}")
 class Asked:
     """The address, checked. ``label`` and ``answer`` are class numbers, ``start`` the first image shown.
 
-    ``batch``: examples of a call.
+    ``batch``: examples of a call; ``budget``: bytes of a packed file.
     """
 
     key: str = ""
@@ -38,6 +38,7 @@ class Asked:
     start: int = 0
     image: int = 0
     batch: str = BATCHES[0]
+    budget: int | None = None
     problems: tuple[str, ...] = ()
 
 
@@ -47,13 +48,14 @@ def read(address: Mapping[str, str]) -> Asked:
     words = {"view": _one_of(address, "view", VIEWS, problems), "shown": _one_of(address, "shown", SHOWN, problems)}
     batch = _one_of(address, "batch", BATCHES, problems)
     numbers = {name: _whole(address, name, problems) for name in ("label", "answer", "start", "image")}
+    budget = _whole(address, "budget", problems, MOST_BYTES)
     key = address.get("key", "").strip().lower()
     if key and not _KEY.fullmatch(key):
         problems.append(say("trial_url.key", value=_short(key)))
         key = ""
     places = {name: numbers[name] or 0 for name in ("start", "image")}
     return Asked(key, words["view"], address.get("layer", ""), words["shown"], numbers["label"], numbers["answer"],
-                 **places, batch=batch, problems=tuple(problems))  # fmt: skip
+                 **places, batch=batch, budget=budget, problems=tuple(problems))  # fmt: skip
 
 
 def write(asked: Asked) -> dict[str, str]:
@@ -130,12 +132,12 @@ def _one_of(address: Mapping[str, str], name: str, allowed: tuple[str, ...], pro
     return value
 
 
-def _whole(address: Mapping[str, str], name: str, problems: list[str]) -> int | None:
+def _whole(address: Mapping[str, str], name: str, problems: list[str], most: int = MOST) -> int | None:
     value = address.get(name)
     if value is None:
         return None
-    if not re.fullmatch(r"\d{1,5}", value):
-        problems.append(say("trial_url.number", name=name, value=_short(value), most=MOST))
+    if not re.fullmatch(r"\d{1,9}", value) or int(value) > most:
+        problems.append(say("trial_url.number", name=name, value=_short(value), most=most))
         return None
     return int(value)
 

@@ -53,6 +53,8 @@ def name_of(phase: Row) -> str:
     kind, stages = phase.get("kind"), phase.get("stages") or ()
     if kind in ("dense", "untrained", "teacher", "file"):
         return say(f"trial_steps.kind.{kind}")
+    if kind == "apply" and len(stages) > 1 and len({s["name"] for s in stages}) == 1:
+        return say("trial_sensitivity.step", stage=stage_name(stages[0]))
     told = say("trial_steps.and").join(stage_words(s) for s in stages if isinstance(s, Mapping))
     if kind == "train":
         epochs = phase.get("epochs") or 0
@@ -63,11 +65,16 @@ def name_of(phase: Row) -> str:
 
 def stage_words(stage: Row) -> str:
     """A stage with the one setting that matters most."""
-    name = find(f"trial_stage.{stage['name']}") or str(stage["name"]).replace("_", " ")
+    name = stage_name(stage)
     if "bits" in stage:
         return say("trial_steps.with_bits", stage=name, bits=stage["bits"])
     share = next((stage[n] for n in ("sparsity", "ratio", "amount", "fraction") if n in stage), None)
     return name if share is None else say("trial_steps.with_share", stage=name, share=f"{100 * share:.0f} %")
+
+
+def stage_name(stage: Row) -> str:
+    """A stage's name in words."""
+    return find(f"trial_stage.{stage['name']}") or str(stage["name"]).replace("_", " ")
 
 
 def _end(name: str, side: Row) -> dict[str, Any]:
