@@ -23,6 +23,7 @@ from engine.errors import FileError
 
 FLOAT_BITS = 32
 KERNELS, NORM = ("Conv", "Gemm", "MatMul"), "BatchNormalization"
+REARRANGING = ("Pad", "Concat", "Reshape", "Transpose")
 
 
 @dataclass(frozen=True)
@@ -151,11 +152,23 @@ class _Graph:
         if name in self.tensors:
             return numpy_helper.to_array(self.tensors[name]).astype(np.float32)
         maker = self.makers.get(name)
-        if maker is None or maker.op_type != "DequantizeLinear" or maker.input[0] not in self.tensors:
+        if maker is None or maker.op_type != "DequantizeLinear":
             return None
-        integers, scale = (numpy_helper.to_array(self.tensors[n]) for n in maker.input[:2])
+        names = [self._stored(n) for n in maker.input[:2]]
+        if any(n not in self.tensors for n in names):
+            return None
+        integers, scale = (numpy_helper.to_array(self.tensors[n]) for n in names)
         column = scale.reshape(-1, *[1] * (integers.ndim - 1)) if scale.ndim else scale
         return np.asarray(integers.astype(np.float32) * column, np.float32)
+
+    def _stored(self, name: str) -> str:
+        """The tensor that a value is a rearrangement of (see :mod:`engine.artifact.stem`); other values themselves."""
+        for _ in self.nodes:  # no further, whatever the file says
+            maker = self.makers.get(name)
+            if maker is None or maker.op_type not in REARRANGING:
+                break
+            name = maker.input[0]
+        return name
 
     def _tensor_name(self, name: str) -> str:
         made = name if name in self.tensors else self.makers[name].input[0]

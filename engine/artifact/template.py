@@ -17,7 +17,7 @@ import zstandard
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from engine.artifact import matmul, qdq
+from engine.artifact import matmul, qdq, stem
 from engine.artifact.export import structure
 from engine.artifact.fold import Arrays, Layer, fold, layers_of, pooled_gammas
 from engine.artifact.graph import Graph, Node
@@ -158,6 +158,7 @@ class _Variant:
         graph = Graph(model)
         layers = fold(graph, key.positive.__contains__)
         self.quantized = qdq.quantize(graph, layers, dict(key.inputs), key.codes, key.shared)
+        stem.group_pixels(graph, layers)
         self.products = dict(key.products)
         matmul.rewrite(graph, layers, self.products)
         for node in graph.nodes:
