@@ -90,6 +90,8 @@ def recommend(home: Home, key: str, max_bytes: int) -> Json:
       losses of single layers; the interval is that of the losses, examples being the same.
     - ``recipe``, ``key``: the recipe that does it; ``measured``: None, or its ``state`` and, once it is done,
       ``quality``, ``quality_low``, ``quality_high``, ``packed_bytes``.
+    - ``equal``: None, or the best point of the dense student's grid that fits, with the same setting for all layers:
+      ``key``, ``sparsity``, ``bits`` and the same four numbers. Measured, and therefore to be believed first.
 
     Raises :class:`NotFoundError` before the sensitivity is measured, :class:`InputError` for too small a budget.
     """
@@ -99,7 +101,8 @@ def recommend(home: Home, key: str, max_bytes: int) -> Json:
         raise NotFoundError(f"trial {key}: its layers have not been measured one by one yet")
     found = choose(data, max_bytes)
     recipe = recipe_for(dense, found["layers"])
-    return {**found, "recipe": recipe.to_json(), "key": recipe.key, "measured": _measured(home, recipe.key)}
+    beside = {"measured": _measured(home, recipe.key), "equal": _equal(home, dense, max_bytes)}
+    return {**found, "recipe": recipe.to_json(), "key": recipe.key, **beside}
 
 
 def choose(data: Mapping[str, Any], max_bytes: int, weigh: str = "shift") -> Json:
@@ -114,7 +117,7 @@ def choose(data: Mapping[str, Any], max_bytes: int, weigh: str = "shift") -> Jso
     if places is None:
         least = format_bytes(limits(data)[0])
         raise InputError("max_bytes", format_bytes(max_bytes), f"at least {least}, the smallest that was measured")
-    rows, spread, lost = [], 0.0, 0.0
+    rows, spread, lost = [], 0.0, float(data["repaired_loss"])
     for layer, row, place in zip(data["layers"], options, places, strict=True):
         option, (loss, half) = row[place]
         sparsity, bits = option.name
@@ -170,7 +173,10 @@ def _options(data: Mapping[str, Any], layer: str, weigh: str) -> list[Choice]:
     cells = [c for c in data["cells"] if c["layer"] == layer]
     sign = 1.0 if data["direction"] == "maximize" else -1.0
     table, found = data["sizes"][layer], []
-    rows = [_harsher([c for c in cells if c["kind"] == kind], kind, weigh, sign) for kind in ("sparsity", "bits")]
+    rows = [
+        _harsher([c for c in cells if c["kind"] == kind], kind, weigh, sign, data["repaired_loss"])
+        for kind in ("sparsity", "bits")
+    ]
     for i, (sparsity, pain, loss, half) in enumerate(rows[0]):
         for j, (bits, pain2, loss2, half2) in enumerate(rows[1]):
             option = Option(int(table[i][j]), pain + pain2, (sparsity, int(bits)))
@@ -179,10 +185,13 @@ def _options(data: Mapping[str, Any], layer: str, weigh: str) -> list[Choice]:
 
 
 def _harsher(
-    cells: Sequence[Mapping[str, Any]], kind: str, weigh: str, sign: float
+    cells: Sequence[Mapping[str, Any]], kind: str, weigh: str, sign: float, repaired: float
 ) -> list[tuple[float, float, float, float]]:
-    """(level, what is made small, quality lost, half its interval) of the untouched layer and of each level."""
-    losses = monotone([sign * c["loss"] for c in cells])
+    """(level, what is made small, quality lost, half its interval) of the untouched layer and of each level.
+
+    ``repaired``: what recalibration alone loses, which is counted once for the whole network.
+    """
+    losses = monotone([sign * (c["loss"] - repaired) for c in cells])
     pains = losses if weigh == "loss" else monotone([c["shift"] for c in cells])
     halves = [(c["loss_high"] - c["loss_low"]) / 2 for c in cells]
     untouched = (0.0 if kind == "sparsity" else float(WHOLE), 0.0, 0.0, 0.0)
@@ -202,6 +211,14 @@ def _rest(data: Mapping[str, Any]) -> int:
     """Bytes of the packed file that belong to no layer, with a reserve."""
     known = sum(int(row["packed_bytes"]) for row in data["layers"])
     return int(data["packed_bytes"]) - known + RESERVE * len(data["layers"])
+
+
+def _equal(home: Home, dense: Recipe, max_bytes: int) -> Json | None:
+    rows = [r for r in api.rows_here(home, dense.task, ("grid", "shipped")) if r["dense_key"] == dense.key]
+    rows = [r for r in rows if r["role"] == "trial" and not r["preview"] and r["packed_bytes"] <= max_bytes]
+    best = max(rows, key=lambda r: float(r["quality"]), default=None)
+    names = ("key", "sparsity", "bits", "quality", "quality_low", "quality_high", "packed_bytes")
+    return best and {name: best[name] for name in names}
 
 
 def _measured(home: Home, key: str) -> Json | None:

@@ -10,6 +10,7 @@ import glob
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -100,21 +101,30 @@ class Student:
         """One setting of one layer.
 
         ``loss`` is the quality lost beside the dense student on the same examples (fraction, positive is worse) with
-        its 95 % interval, ``shift`` the divergence of its answers from the dense student's (KL, nats), ``packed_bytes``
-        what the layer adds to the packed file.
+        its 95 % interval, ``shift`` how far the answers move from those of the recalibrated dense student (KL, nats),
+        ``packed_bytes`` what the layer adds to the packed file.
         """
-        phase = Phase.from_json({"epochs": 0, "stages": stages_for(layer, kind, level)}, "sensitivity")
-        bench = replace(self.bench, recipe=replace(self.bench.recipe, phases=(*self.bench.recipe.phases, phase)))
-        changed = advance(bench, copy_of(self.trained), len(bench.recipe.phases) - 1)
-        built = artifact.build(changed.model, bench.example, self.template)
-        logits = _answers(bench, built)
+        built = self.built(stages_for(layer, kind, level))
+        logits = _answers(self.bench, built)
         right = [metrics.correct(x, self.labels) for x in (self.logits, logits)]
         loss, low, high = metrics.paired_difference(*right)
         return {
             "layer": layer, "kind": kind, "level": level, "quality": float(right[1].mean()), "loss": loss,
-            "loss_low": low, "loss_high": high, "shift": metrics.kl_to_teacher(logits, self.logits),
+            "loss_low": low, "loss_high": high, "shift": metrics.kl_to_teacher(logits, self.repaired),
             "packed_bytes": self.layer_bytes(layer) + len(built.packed()) - self.packed_bytes,
         }  # fmt: skip
+
+    def built(self, stages: list[dict[str, Any]]) -> Built:
+        """The artifact after one more phase that applies ``stages``."""
+        phase = Phase.from_json({"epochs": 0, "stages": stages}, "sensitivity")
+        bench = replace(self.bench, recipe=replace(self.bench.recipe, phases=(*self.bench.recipe.phases, phase)))
+        changed = advance(bench, copy_of(self.trained), len(bench.recipe.phases) - 1)
+        return artifact.build(changed.model, bench.example, self.template)
+
+    @cached_property
+    def repaired(self) -> Logits:
+        """What recalibration alone makes of the answers: every setting has it, and its loss must count once only."""
+        return _answers(self.bench, self.built([{"name": "recalibrate"}]))
 
     def layer_bytes(self, name: str) -> int:
         """Bytes of a layer in the dense student's packed file."""
@@ -134,6 +144,7 @@ class Student:
         return {
             "dense_key": self.bench.recipe.key, "task": self.bench.recipe.task, "student": self.bench.recipe.student,
             "metric": quality.metric, "direction": quality.direction, "quality": quality.value,
+            "repaired_loss": quality.value - metrics.accuracy(self.repaired, self.labels).value,
             "quality_low": quality.low, "quality_high": quality.high, "examples": len(self.labels),
             "packed_bytes": self.packed_bytes, "sparsities": list(SPARSITIES), "bits": list(BITS), "layers": rows,
             "cells": [dict(c) for c in cells], "sizes": tables, "machine": machine.facts()["machine"],

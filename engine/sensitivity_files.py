@@ -14,7 +14,7 @@ from engine.files import atomic_write
 from engine.home import Home
 from engine.inspection_files import opened, sealed
 
-VERSION = 1
+VERSION = 2
 KIND = "sensitivity"  # the folder of the cache, and the kind of the work
 
 

@@ -22,7 +22,8 @@ def made_up(dense_key: str, student: str = "plain_1k5") -> dict[str, Any]:
     layers = [{"name": n, "kind": "linear", "weights": s // 4, "packed_bytes": s} for n, (s, _) in LAYERS.items()]
     return {
         "dense_key": dense_key, "task": "fashion_mnist", "student": student, "metric": "accuracy",
-        "direction": "maximize", "quality": 0.9, "quality_low": 0.89, "quality_high": 0.91, "examples": 5000,
+        "direction": "maximize", "quality": 0.9, "repaired_loss": 0.0, "quality_low": 0.89,
+         "quality_high": 0.91, "examples": 5000,
         "packed_bytes": 10_500, "sparsities": SPARSITIES, "bits": BITS, "layers": layers, "cells": cells,
         "sizes": sizes, "machine": "made up",
     }  # fmt: skip

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
 import pytest
+import stub_pipeline as stub
 from api_tools import finish, none_shipped
 from runner_tools import recipe
 from sensitivity_tools import made_up
@@ -16,6 +18,7 @@ from engine.cli import main
 from engine.errors import InputError, NotFoundError
 from engine.figures.sensitivity import alt_text, sensitivity_figure, sensitivity_info
 from engine.home import Home
+from engine.result import Quality
 
 __all__ = ["none_shipped"]
 BUDGET = 2000
@@ -84,6 +87,18 @@ def test_the_measured_result_stands_beside_the_prediction(home: Home, known: str
     assert measured["packed_bytes"] == api.result(home, key)["cost"]["packed_bytes"]
     row = next(r for r in api.rows(home, "fashion_mnist") if r["key"] == key)
     assert row["by_layer"]
+
+
+def test_the_best_equal_setting_that_is_measured_stands_beside_it(home: Home, known: str) -> None:
+    dense = api_sensitivity.dense_of(home, known)
+    assert api_sensitivity.recommend(home, known, 12_000)["equal"] is None
+    cost = dataclasses.replace(stub.outcome_of(dense, False).result.cost, packed_bytes=1500)
+    for bits, quality in ((4, 0.8), (3, 0.85)):
+        better = Quality("accuracy", quality, quality - 0.01, quality + 0.01)
+        finish(home, dense.with_one_shot(0.5, bits).to_json(), origin="grid", cost=cost, quality=better)
+    found = api_sensitivity.recommend(home, known, BUDGET)["equal"]
+    assert (found["bits"], found["sparsity"], found["quality"]) == (3, 0.5, 0.85)
+    assert api_sensitivity.recommend(home, known, 1400)["equal"] is None
 
 
 def test_a_teacher_is_refused(home: Home) -> None:

@@ -20,6 +20,7 @@ from engine.student import Bench, advance, copy_of, train
 from engine.tasks._base import Split
 from engine.weights.code import masks, weight_codes
 
+REPAIR = {"name": "recalibrate"}
 SIZES = {"train": 2000, "validation": 500}
 DENSE = Recipe.from_json({"task": "fashion_mnist", "student": "plain_1k5", "phases": [{"epochs": 1}]})
 
@@ -67,7 +68,7 @@ def with_stages(stages: list[dict[str, Any]]) -> Recipe:
 
 
 def test_every_layer_at_every_level(measured: Any) -> None:
-    _, data, told = measured
+    home, data, told = measured
     layers = [row["name"] for row in data["layers"]]
     assert len(layers) >= 3
     assert sum(row["weights"] for row in data["layers"]) < 1536
@@ -76,6 +77,7 @@ def test_every_layer_at_every_level(measured: Any) -> None:
     assert all(c["loss_low"] <= c["loss"] <= c["loss_high"] and c["shift"] >= 0 for c in data["cells"])
     assert all(c["loss"] == pytest.approx(data["quality"] - c["quality"]) for c in data["cells"])
     assert told == sorted(told)
+    assert data["repaired_loss"] == pytest.approx(data["quality"] - written(home, with_stages([REPAIR]))[1])
     assert 0.5 < told[-1] < 1
 
 

@@ -60,11 +60,15 @@ def _line(row: Row, metric: str) -> list[str]:
 
 
 def compared(advice: Row) -> list[list[str]]:
-    """Predicted beside measured: quality with its interval, bytes."""
-    found = [_result("predicted", advice, advice["metric"])]
+    """Predicted, measured, and the best equal setting that is measured: quality with its interval, bytes."""
+    found = [_result(say("trial_sensitivity.predicted"), advice, advice["metric"])]
     measured = advice["measured"]
     if measured and measured["state"] == "done":
-        found.append(_result("measured", measured, advice["metric"]))
+        found.append(_result(say("trial_sensitivity.measured"), measured, advice["metric"]))
+    equal = advice["equal"]
+    if equal:
+        named = say("trial_sensitivity.equal", zeros=f"{100 * (equal['sparsity'] or 0):g} %", bits=equal["bits"])
+        found.append(_result(named, equal, advice["metric"]))
     return found
 
 
@@ -100,7 +104,16 @@ def _advice(home: Home, key: str, data: Row, asked: Asked) -> None:
     st.html(trial_html.table(head, lines, numbers=1, strong=len(lines) - 1))
     st.html(trial_html.table([say(f"trial_sensitivity.result.{n}") for n in ("which", "quality", "interval", "bytes")],
                              compared(advice), numbers=1))  # fmt: skip
+    if equal_is_better(advice):
+        st.markdown(say("trial_sensitivity.equal_better"))
     _recipe(home, key, advice)
+
+
+def equal_is_better(advice: Row) -> bool:
+    """Whether an equal setting does better than what was measured, or as long as it was not, than what is predicted."""
+    own = advice["measured"] if (advice["measured"] or {}).get("state") == "done" else advice
+    sign = 1 if advice["direction"] == "maximize" else -1
+    return bool(advice["equal"]) and sign * own["quality"] < sign * advice["equal"]["quality"]
 
 
 def _budget(data: Row, asked: Asked) -> int:
@@ -167,7 +180,7 @@ def _run(home: Home, key: str, max_bytes: int) -> None:
 
 def _result(which: str, row: Row, metric: str) -> list[str]:
     value, low, high = (quality_words(row[n], metric) for n in ("quality", "quality_low", "quality_high"))
-    return [say(f"trial_sensitivity.{which}"), value, say("trial_sensitivity.interval", low=low, high=high),
+    return [which, value, say("trial_sensitivity.interval", low=low, high=high),
             format_bytes(row["packed_bytes"])]  # fmt: skip
 
 
@@ -176,4 +189,4 @@ def _lost(loss: float, metric: str, signed: bool = False) -> str:
     return say("trial_sensitivity.points", points=number) if metric == "accuracy" else f"{loss:.3g}"
 
 
-__all__ = ["compared", "panel", "rows"]
+__all__ = ["compared", "equal_is_better", "panel", "rows"]

@@ -52,6 +52,7 @@ def test_every_part_fits_and_nothing_complains(
     assert head["y"] + head["height"] < height, "what the point is stands on the first screen"
     parts = {
         "Inside": "[data-testid=stCaptionContainer]:has-text('layers appear here')",
+        "Layer by layer": ".st-key-sense_measure",
         "Time": ".st-key-trial_times .sh-table",
         "Mistakes": ".sh-cards",
         "Try an image": ".sh-pixels",
