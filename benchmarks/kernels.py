@@ -3,10 +3,9 @@
 Networks with random weights, quantized by the stage that recipes use, written by the writer of artifacts, and timed as
 a trial is, each beside itself in float: images of 224 x 224 in a ResNet-18 and in one of half the width, the largest
 student of Fashion-MNIST, a text encoder of MiniLM's size (128 tokens) and one token through a decoder of GPT-2's size
-(its keys and values are its own: what counts is the matrix products), 4 bits a weight. Recipes ship the one whose inputs
-stay in float, as then the answers stay those of the trained network; the other is what ``Other runtimes`` measures.
-Prints Markdown; exit status 1 when a limit is
-missed.
+(no earlier tokens: what counts is the matrix products), 4 bits a weight. Recipes ship the decoder whose inputs stay in
+float, as then the answers stay those of the trained network; the other is what *Other runtimes* measures. Prints
+Markdown; exit status 1 when a limit is missed.
 """
 
 from __future__ import annotations

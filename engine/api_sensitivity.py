@@ -22,7 +22,7 @@ WHOLE = 32  # bits of a layer that is left alone
 USUAL_BITS = 4  # a budget that nobody has chosen yet is the size that this width everywhere gives
 EXAMPLES, TRAINED = 5000, 20_000  # of validation, and of an epoch of the sample
 BACKWARD = 3  # a training step costs about three forward passes
-SETTINGS, SETTING_SECONDS, USUAL_LAYERS = 10, 0.2, 8
+SETTINGS, SETTING_SECONDS, USUAL_LAYERS = 10, 0.3, 8
 Json = dict[str, Any]
 
 
@@ -86,6 +86,7 @@ def recommend(home: Home, key: str, max_bytes: int) -> Json:
     """The setting of each layer with the least measured loss whose packed file fits into ``max_bytes``.
 
     - ``layers``: ``layer``, ``weights``, ``dense_bytes``, ``bits`` (32: float), ``sparsity``, ``bytes``, ``loss``.
+    - ``loss``: their sum with ``repaired_loss``, what recalibration alone loses.
     - ``packed_bytes``, ``quality`` with ``quality_low`` to ``quality_high``: what is predicted by adding up bytes and
       losses of single layers; the interval is that of the losses, examples being the same.
     - ``recipe``, ``key``: the recipe that does it; ``measured``: None, or its ``state`` and, once it is done,
@@ -129,7 +130,8 @@ def choose(data: Mapping[str, Any], max_bytes: int, weigh: str = "shift") -> Jso
         quality = max(0.0, quality)
     return {
         "max_bytes": max_bytes, "packed_bytes": _rest(data) + sum(r["bytes"] for r in rows), "layers": rows,
-        "loss": lost, "quality": quality, "quality_low": max(0.0, quality - half), "quality_high": quality + half,
+        "loss": lost, "repaired_loss": data["repaired_loss"], "quality": quality,
+        "quality_low": max(0.0, quality - half), "quality_high": quality + half,
         "metric": data["metric"], "direction": data["direction"],
     }  # fmt: skip
 

@@ -17,8 +17,8 @@ from engine.home import Home
 from pages.parts import trial_sensitivity, trial_state
 
 ADVICE: dict[str, Any] = {
-    "metric": "accuracy", "direction": "maximize", "loss": 0.012, "quality": 0.888, "quality_low": 0.88,
-    "quality_high": 0.896, "packed_bytes": 1990, "measured": None, "equal": None, "layers": [
+    "metric": "accuracy", "direction": "maximize", "loss": 0.013, "repaired_loss": 0.001, "quality": 0.888,
+    "quality_low": 0.88, "quality_high": 0.896, "packed_bytes": 1990, "measured": None, "equal": None, "layers": [
         {"layer": "first", "sparsity": 0.0, "bits": 32, "dense_bytes": 1000, "bytes": 1000, "loss": 0.0},
         {"layer": "last", "sparsity": 0.5, "bits": 4, "dense_bytes": 9000, "bytes": 490, "loss": 0.012}],
 }  # fmt: skip
@@ -35,10 +35,11 @@ def known(filled: Home, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_line_for_each_layer_and_the_sums() -> None:
-    first, last, whole = trial_sensitivity.rows(ADVICE)
+    first, last, repaired, whole = trial_sensitivity.rows(ADVICE)
     assert first == ["first", "–", "float", "1 kB", "1 kB", "0.00 points"]
     assert last == ["last", "50 %", "4", "9 kB", "490 B", "1.20 points"]
-    assert (whole[0], whole[3:]) == ("All layers", ["10 kB", "1.49 kB", "1.20 points"])
+    assert repaired == ["BatchNorm recalibrated", "", "", "", "", "0.10 points"]
+    assert (whole[0], whole[3:]) == ("All together", ["10 kB", "1.49 kB", "1.30 points"])
 
 
 def test_measured_and_equal_settings_stand_beside_the_prediction() -> None:

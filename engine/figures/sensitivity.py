@@ -11,6 +11,7 @@ from engine.figures.theme import CIVIDIS, Theme, axis, layout, theme_of
 from engine.units import format_bytes
 
 SPAN = 0.15  # of lost accuracy, where the colours end: all ruined cells look the same, so that good ones differ
+DEEP = 0.55  # share of the scale from which a number is written in white
 ROW_PIXELS, ROOM = 30, 86  # a layer's row; what the axis below takes
 SHARES = ("accuracy", "macro_f1", "top5")
 Data = Mapping[str, Any]
@@ -109,7 +110,7 @@ def _cell(cell: Data, layers: Sequence[str], levels: Sequence[float], sign: floa
 
 def _numbers(info: Sensitivity, words: Labels) -> dict[str, Any]:
     """Invisible markers that carry the numbers and the hover text."""
-    ink = ["#000000" if c.loss < info.ceiling / 2 else "#ffffff" for c in info.cells]
+    ink = ["#000000" if c.loss < DEEP * info.ceiling else "#ffffff" for c in info.cells]
     return {
         "type": "scatter", "mode": "markers+text", "x": [c.x for c in info.cells], "y": [c.y for c in info.cells],
         "text": [words["sense_none"] if c.tied else _number(c.loss, info) for c in info.cells],

@@ -45,10 +45,11 @@ def panel(home: Home, run: Row, inside: Row | None, asked: Asked, look: str) -> 
 
 
 def rows(advice: Row) -> list[list[str]]:
-    """A line for each layer: its setting, its bytes, what that loses alone; then the sums."""
+    """A line for each layer: its setting, its bytes, what that loses alone; then recalibration and the sums."""
     lines = [_line(row, advice["metric"]) for row in advice["layers"]]
     sizes = [format_bytes(sum(row[n] for row in advice["layers"])) for n in ("dense_bytes", "bytes")]
-    return [*lines, [say("trial_sensitivity.all"), "", "", *sizes, _lost(advice["loss"], advice["metric"])]]
+    repaired = [say("trial_sensitivity.repaired"), "", "", "", "", _lost(advice["repaired_loss"], advice["metric"])]
+    return [*lines, repaired, [say("trial_sensitivity.all"), "", "", *sizes, _lost(advice["loss"], advice["metric"])]]
 
 
 def _line(row: Row, metric: str) -> list[str]:
