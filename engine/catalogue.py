@@ -42,6 +42,15 @@ class Catalogue:
         """The knobs of one loss or stage."""
         return tuple(Knob.from_json(k) for k in self.row(kind, name, where)["knobs"])
 
+    def late(self, kind: str, name: str) -> dict[str, Any]:
+        """Defaults of the knobs that canonical JSON leaves out there (see :class:`engine.knobs.Knob`)."""
+        return {k["name"]: k["default"] for k in self.row(kind, name)["knobs"] if k.get("late")}
+
+    def whole(self, kind: str, part: Mapping[str, Any]) -> dict[str, Any]:
+        """A loss or stage of canonical JSON with what that leaves out; one that is unknown here as it is."""
+        known = part["name"] in self.rows[kind]
+        return {**part, **(self.late(kind, part["name"]) if known else {}), **part}
+
     def students(self, task: str) -> list[str]:
         """Names of the models that may be a student of ``task``, smallest first."""
         rows = [r for r in self.rows["models"].values() if task in r["tasks"] and r["role"] != "teacher"]

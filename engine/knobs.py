@@ -25,7 +25,8 @@ class Knob:
     """One setting of a plug-in.
 
     ``low`` and ``high`` are inclusive bounds; ``choices`` replaces bounds for words. ``unit`` is shown beside
-    the value. ``help`` is the English source of what a person reads.
+    the value. ``help`` is the English source of what a person reads. ``late``: it came to a plug-in that had results
+    already, and its default does what was done before; canonical JSON leaves it out there, so those keep their keys.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Knob:
     optional: bool = False
     log: bool = False
     advanced: bool = False
+    late: bool = False
 
     def __post_init__(self) -> None:
         self.check(self.default, f"default of {self.name}")

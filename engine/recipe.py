@@ -1,7 +1,8 @@
 """A Recipe is everything that a trial depends on: a frozen value with canonical JSON and a key.
 
 ``Recipe.from_json`` fills in every default from the catalogue and refuses what cannot run, so two recipes that mean the
-same thing have the same canonical JSON and therefore the same key.
+same thing have the same canonical JSON and therefore the same key. Only knobs that a plug-in was given late are left
+out of it at their defaults: a recipe from before keeps its key, and its results.
 """
 
 from __future__ import annotations
@@ -72,9 +73,11 @@ class Part:
         return dict(self.values).get(name, default)
 
     def to_json(self) -> dict[str, Any]:
-        """Canonical form: name and all knobs."""
+        """Canonical form: name and all knobs, without late ones at their defaults (see :class:`engine.knobs.Knob`)."""
         factor = {} if self.factor == 1.0 else {"factor": self.factor}
-        return {"name": self.name, **dict(self.values), **factor}
+        late = catalogue.current().late(self.kind, self.name)
+        values = {name: value for name, value in self.values if name not in late or value != late[name]}
+        return {"name": self.name, **values, **factor}
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The shipped atlas: recipes run short and several times as long, which tell a fresh home how far to trust short runs.
 
-``benchmarks/evidence_atlas.py`` makes it. It holds recipes, not keys: a knob that is added with a default changes keys,
-not what was measured. Rows whose plug-ins have changed since are left out.
+``benchmarks/evidence_atlas.py`` makes it. It holds recipes, not keys: a knob that is added and not ``late`` changes
+keys, not what was measured. Rows whose plug-ins have changed since are left out.
 """
 
 from __future__ import annotations

@@ -146,12 +146,14 @@ def coordinates(recipe: Json) -> dict[str, str]:
         losses, stages = _parts(phase.get("loss")), list(phase.get("stages", ()))
         shape.append([phase["epochs"] > 0, [s["name"] for s in stages]])
         found.setdefault("loss", []).append(_text([[p["name"] for p in losses], phase.get("teachers", [])]))
-        for part in (*losses, *stages):
+        rows = catalogue.current()
+        whole = [*(rows.whole("losses", p) for p in losses), *(rows.whole("stages", s) for s in stages)]
+        for part in whole:
             for knob, value in part.items():
                 if knob != "name":
                     found.setdefault(knob, []).append(_word(value))
-    whole, length = [p["epochs"] for p in recipe["phases"]], identity(recipe)[1]
-    rest = {"": _text([recipe["task"], shape, [epochs // (length or 1) for epochs in whole]])}
+    lengths, length = [p["epochs"] for p in recipe["phases"]], identity(recipe)[1]
+    rest = {"": _text([recipe["task"], shape, [epochs // (length or 1) for epochs in lengths]])}
     return {name: " ".join(values) for name, values in found.items()} | rest
 
 

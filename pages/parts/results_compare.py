@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
+from engine import catalogue
+
 Run: TypeAlias = Mapping[str, Any]
 Place: TypeAlias = tuple[Any, ...]
 KINDS = ("epochs", "teachers", "loss", "stages")
@@ -61,7 +63,8 @@ def _parts(phase: int, kind: str, parts: Any) -> dict[Place, Any]:
     for part in listed:
         place = (phase, kind, part["name"], seen[part["name"]])
         seen[part["name"]] += 1
-        knobs = {name: value for name, value in part.items() if name != "name"}
+        whole = catalogue.current().whole("losses" if kind == "loss" else kind, part)
+        knobs = {name: value for name, value in whole.items() if name != "name"}
         found[(*place, "")] = knobs
         found |= {(*place, name): value for name, value in knobs.items()}
     return found
