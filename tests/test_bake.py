@@ -1,10 +1,12 @@
 """Baking a copy must leave the constrained model as it was: they share a class that torch made for both."""
 
+import pytest
 import torch
 from torch import nn
 
+from engine.errors import InputError
 from engine.weights.code import bake
-from engine.weights.constraint import Mask, Quantizer, add, weight_of
+from engine.weights.constraint import Lattice, Mask, Quantizer, add, weight_of
 
 
 def test_the_original_still_computes_after_a_copy_of_it_was_baked() -> None:
@@ -21,3 +23,14 @@ def test_the_original_still_computes_after_a_copy_of_it_was_baked() -> None:
     assert "weight" in dict(plain[0].named_parameters())
     assert torch.equal(plain(x), before)
     assert torch.equal(model(x), before)
+
+
+def test_a_layer_has_one_way_of_rounding() -> None:
+    class Other(Lattice):
+        made_by = "another stage"
+
+    layer = nn.Linear(3, 2)
+    add(layer, Quantizer(weight_of(layer), 4, "channel", "maximum"))
+    with pytest.raises(InputError, match="another stage after quantize_linear"):
+        add(layer, Other())
+    add(layer, Mask(weight_of(layer)))

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from engine.weights import affine, inputs
-from engine.weights.constraint import WEIGHT, Mask, Quantizer, find, incoming, original, weight_of
+from engine.weights import inputs
+from engine.weights.constraint import WEIGHT, Lattice, Mask, find, incoming, original, weight_of
 from engine.weights.values import InputCode, WeightCode
 
 __all__ = ["InputCode", "WeightCode", "bake", "input_codes", "masks", "weight_codes"]
@@ -20,9 +20,9 @@ def weight_codes(model: nn.Module) -> dict[str, WeightCode]:
     """The code of every quantized layer's weight, by layer name; layers in float are absent."""
     codes = {}
     for name, layer in _constrained(model):
-        quantizer = find(layer, Quantizer)
-        if quantizer is not None and bool(quantizer.active):
-            codes[name] = affine.encode(incoming(layer, quantizer), quantizer.scale, quantizer.bits)
+        lattice = find(layer, Lattice)
+        if lattice is not None and bool(lattice.active):
+            codes[name] = lattice.code(incoming(layer, lattice))
     return codes
 
 

@@ -6,13 +6,15 @@ state dict restores them on a model with the same structure.
 
 from __future__ import annotations
 
-from typing import TypeVar, cast
+from typing import ClassVar, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from engine.errors import InputError
 from engine.weights import affine
+from engine.weights.values import WeightCode
 
 WEIGHT = "weight"
 
@@ -49,7 +51,26 @@ class Mask(Constraint):
         self.mask.logical_and_(mask)
 
 
-class Quantizer(Constraint):
+class Lattice(Constraint):
+    """Base of what rounds a weight to few levels once it is ``active``; a layer has one at most.
+
+    ``bits`` is the width of a level's number; ``made_by`` the stage that puts it on a layer.
+    """
+
+    made_by: ClassVar[str]
+    bits: int
+    active: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("active", torch.zeros((), dtype=torch.bool))
+
+    def code(self, weight: Tensor) -> WeightCode:
+        """What an artifact stores for ``weight`` (as it arrives here); dequantized it equals ``forward(weight)``."""
+        raise NotImplementedError
+
+
+class Quantizer(Lattice):
     """Rounds to a symmetric lattice once ``active``; the gradient passes straight through inside its range.
 
     Beyond the outermost level by more than half a step it stops: otherwise such weights drift away from the lattice
@@ -58,12 +79,11 @@ class Quantizer(Constraint):
     ``bits``, ``granularity`` and ``method`` are structure, given at attachment; ``scale`` () or [out] is state.
     """
 
+    made_by = "quantize_linear"
     scale: Tensor
-    active: Tensor
 
     def __init__(self, weight: Tensor, bits: int, granularity: str, method: str) -> None:
         super().__init__()
-        self.register_buffer("active", torch.zeros((), dtype=torch.bool))
         self.configure(weight, bits, granularity, method)
 
     def configure(self, weight: Tensor, bits: int, granularity: str, method: str) -> None:
@@ -87,6 +107,10 @@ class Quantizer(Constraint):
         """Choose the scale for ``weight`` (what arrives here, masked already) and switch the rounding on."""
         self.scale.copy_(affine.fit_scale(weight, self.bits, self.granularity, self.method))
         self.active.fill_(True)
+
+    def code(self, weight: Tensor) -> WeightCode:
+        """Integers and scale."""
+        return affine.encode(weight, self.scale, self.bits)
 
 
 C = TypeVar("C", bound=Constraint)
@@ -121,7 +145,11 @@ def find(layer: nn.Module, kind: type[C]) -> C | None:
 
 
 def add(layer: nn.Module, constraint: C) -> C:
-    """Register ``constraint`` after those that ``layer`` already has."""
+    """Register ``constraint`` after those that ``layer`` already has; InputError for a lattice of a second kind."""
+    held = find(layer, Lattice) if isinstance(constraint, Lattice) else None
+    if held is not None:
+        both = f"{constraint.made_by} after {held.made_by}"
+        raise InputError("recipe.phases", both, "one way of rounding for each layer; give the stages other layers each")
     parametrize.register_parametrization(layer, WEIGHT, constraint)
     return constraint
 
