@@ -60,7 +60,7 @@ catalogue: install  ## write engine/catalogue.json from the plug-ins
 bench: install-dev  ## speed: training loop, first page, sliders, kernels (docs/figures.md)
 	@for file in $(filter-out benchmarks/evidence%,$(SCRIPTS)); do echo "== $$file"; $(PY) $$file $(ARGS); done
 
-evidence: install  ## does distillation help? do short runs rank long ones? (about two hours)
+evidence: install  ## does distillation help? do methods show what their sources claim? (about three hours)
 	@for file in $(filter benchmarks/evidence%,$(SCRIPTS)); do echo "== $$file"; $(PY) $$file $(ARGS); done
 
 screenshots: install-dev  ## docs/images from the real app in a real browser

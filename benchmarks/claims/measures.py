@@ -1,0 +1,42 @@
+"""What a claim compares: for each validation image that the measure is about, whether the student is right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from engine import artifact
+from engine.artifact import Built
+from engine.measure.cost import cost
+from engine.pipeline import predict
+from engine.prefix import Trained
+from engine.student import Bench, train
+
+Right = npt.NDArray[np.bool_]
+Measure = Callable[[Bench, Trained, Built], Right]
+
+
+def accuracy(bench: Bench, _trained: Trained, built: Built) -> Right:
+    """The written artifact's answers, [5000]."""
+    return np.asarray(predict(built, bench.inputs("validation")).argmax(1) == labels(bench))
+
+
+def labels(bench: Bench) -> npt.NDArray[np.int64]:
+    """The validation labels."""
+    found: npt.NDArray[np.int64] = bench.task.split(bench.recipe.data, "validation").labels.numpy()
+    return found
+
+
+MEASURES: dict[str, Measure] = {"accuracy": accuracy}
+
+
+def measured(bench: Bench, measure: str) -> tuple[Right, dict[str, Any]]:
+    """Train (or resume) a recipe, write its artifact, measure it; with its bytes and multiply-adds."""
+    trained = train(bench)
+    built = artifact.build(trained.model, bench.example)
+    found = cost(trained.model, bench.example, built)
+    right = MEASURES[measure](bench, trained, built)
+    return right, {"bytes": found.packed_bytes, "macs": found.macs, "nonzero": found.nonzero}
