@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from engine import (
     cli_bench,
+    cli_device,
     cli_export,
     cli_house,
     cli_longer,
@@ -70,7 +71,9 @@ def _run(options: argparse.Namespace) -> int:
     if options.command in HOMELESS:
         status = HOMELESS[options.command](options)
     else:
-        status = COMMANDS[options.command](options, _home(options.home))
+        home = _home(options.home)
+        cli_device.choose(options, home)
+        status = COMMANDS[options.command](options, home)
     sys.stdout.flush()
     return status
 

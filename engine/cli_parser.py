@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from engine.device import DEVICES
 from engine.errors import InputError, StillhouseError, unknown_name
 from engine.recipe import DATA, MAX_EPOCHS, MAX_SEED
 from engine.units import parse_bytes, parse_count, parse_ms, parse_share
@@ -110,6 +111,12 @@ def _command(commands: Commands, name: str, help: str, json: bool = True) -> Par
     return parser
 
 
+def _device(parser: Parser) -> None:
+    parser.add_argument("--device", type=one_of("--device", DEVICES), metavar="|".join(DEVICES),
+                        help="where students train (auto: on an NVIDIA card where there is one); "
+                             "files are measured on the processor in any case")  # fmt: skip
+
+
 def _list(commands: Commands) -> None:
     parser = _command(commands, "list", "list tasks, models, losses and stages with their settings")
     parser.add_argument("kind", nargs="?", type=one_of("list", KINDS), metavar="|".join(KINDS))
@@ -137,6 +144,7 @@ def _run(commands: Commands) -> None:
     add("--no-recalibrate", action="store_true", help="do not append BatchNorm recalibration")
     add("--no-baseline", action="store_true", help="do not run the dense student and the baseline beside it")
     add("--test", action="store_true", help="also read the test set, once")
+    _device(parser)
 
 
 def _sweep(commands: Commands) -> None:
@@ -148,6 +156,7 @@ def _sweep(commands: Commands) -> None:
     add("--budget-seconds", type=whole("--budget-seconds", 1, MAX_BUDGET_SECONDS), metavar="S",
         help="pause when its trials have run for this long")  # fmt: skip
     add("--plan", action="store_true", help="say what would be run, how much is known and how long it takes")
+    _device(parser)
 
 
 def _longer(commands: Commands) -> None:
@@ -158,6 +167,7 @@ def _longer(commands: Commands) -> None:
     add("--times", type=whole("--times", 2, MAX_TIMES), default=4, metavar="K", help="how many times their epochs")
     add("--plan", action="store_true", help="say what would be run and how long it takes")
     add("--task", metavar="NAME", help="without trials: the task whose short and long runs are compared")
+    _device(parser)
 
 
 def _sensitivity(commands: Commands) -> None:
@@ -167,6 +177,7 @@ def _sensitivity(commands: Commands) -> None:
     add("--max-bytes", type=lambda text: parse_bytes(text, "--max-bytes"), metavar="6kB",
         help="of the packed file (what 4 bits everywhere would take)")  # fmt: skip
     add("--run", action="store_true", help="run the recommended settings as a trial")
+    _device(parser)
 
 
 def _table(commands: Commands, name: str, help: str) -> Parser:
@@ -229,10 +240,11 @@ def _app(commands: Commands) -> None:
     parser.add_argument("--allow-host", action="append", default=[], metavar="NAME",
                         help="another name of this machine, as browsers type it; may be repeated")  # fmt: skip
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
+    _device(parser)
 
 
 def _runner(commands: Commands) -> None:
-    _command(commands, "runner", "run queued trials in the foreground", json=False)
+    _device(_command(commands, "runner", "run queued trials in the foreground", json=False))
 
 
 def _doctor(commands: Commands) -> None:

@@ -231,7 +231,7 @@ def browser() -> Check:
 
 
 def gpu() -> Check:
-    """Graphics processors; nothing here needs one."""
+    """NVIDIA cards, which students train on where PyTorch can; nothing here needs one."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return Check("GPU", "ok", "none found; none is needed")
@@ -243,4 +243,7 @@ def gpu() -> Check:
             "GPU", "note", f"nvidia-smi does not answer ({type(problem).__name__})", "nothing to do; none is needed"
         )
     names = ", ".join(done.stdout.split("\n")).strip(", ")
-    return Check("GPU", "note", f"{names}: not used, trials run on the processor", "nothing to do")
+    if (machine.version("torch") or "").endswith("+cpu"):
+        return Check("GPU", "note", f"{names}: not used, this PyTorch is built for processors only",
+                     "nothing to do; with PyTorch's CUDA build students train on it")  # fmt: skip
+    return Check("GPU", "ok", f"{names}: students train on it where PyTorch can (--device cpu: not)")

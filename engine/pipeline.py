@@ -83,7 +83,7 @@ def assemble(
     return Result(
         key=bench.recipe.key, state="done", recipe=bench.recipe.to_json(), quality=measured, cost=cost,
         metrics={**all_metrics(bench, logits, taught), **(gap or {})}, phases=phases, curve=trained.curve,
-        environment={**machine.facts(), "timing_threads": timing_threads()},
+        environment={**machine.facts(), "timing_threads": timing_threads(), "device": trained.device},
         artifact=more.pop("artifact", {"onnx": "model.onnx", "packed": "model.packed"}), **more,
     )  # fmt: skip
 
@@ -104,7 +104,8 @@ def taught_by(bench: Bench) -> Tensor:
     recipe, task = bench.recipe, bench.task
     named = [teacher for phase in recipe.phases for teacher in phase.teachers]
     teacher = named[-1] if named else task.default["phases"][0]["teachers"][0]
-    return outputs(bench.home, task, recipe.data, teacher, "validation", lambda r: train_teacher(bench, r))
+    ask = bench.home, task, recipe.data, teacher, "validation", lambda r: train_teacher(bench, r)
+    return outputs(*ask, device=bench.device)
 
 
 def all_metrics(bench: Bench, logits: Logits, taught: Tensor) -> dict[str, float]:

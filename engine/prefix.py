@@ -32,12 +32,16 @@ LOOK_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class Trained:
-    """A student after some phases. ``plans`` has one entry a stage, in the order of the recipe's stages."""
+    """A student after some phases, on the CPU. ``plans`` has one entry a stage, in the order of the recipe's stages.
+
+    ``device``: where its last training ran (see :func:`engine.cuda.title`).
+    """
 
     model: nn.Module
     plans: tuple[tuple[Any, ...], ...] = ()
     curve: tuple[CurvePoint, ...] = ()
     phases: tuple[PhaseResult, ...] = ()
+    device: str = "cpu"
 
 
 def save_prefix(home: Home, key: str, trained: Trained) -> None:
@@ -46,6 +50,7 @@ def save_prefix(home: Home, key: str, trained: Trained) -> None:
         "plans": trained.plans,
         "curve": [dataclasses.asdict(p) for p in trained.curve],
         "phases": [dataclasses.asdict(p) for p in trained.phases],
+        "device": trained.device,
     }
     tensors = {name: value.detach().contiguous() for name, value in trained.model.state_dict().items()}
     content = save(tensors, metadata={"stillhouse": json.dumps(head)})
@@ -70,7 +75,7 @@ def load_prefix(home: Home, key: str, fresh: nn.Module, attach: Any) -> Trained 
         return None
     curve = tuple(CurvePoint(**p) for p in head["curve"])
     phases = tuple(PhaseResult(p["name"], p["quality"]) for p in head["phases"])
-    return Trained(fresh, tuple(tuple(p) for p in head["plans"]), curve, phases)
+    return Trained(fresh, tuple(tuple(p) for p in head["plans"]), curve, phases, str(head.get("device", "cpu")))
 
 
 @contextlib.contextmanager

@@ -178,6 +178,7 @@ def serve(home: Home, idle: float = IDLE_SECONDS, patience: float = 0.0) -> int:
         try:
             store = Store(home.store)
             store.check()
+            presence.introduce(home)
             taken = store.recover("the runner was killed")
             sweep(home.root / "artifacts", time.time() - 3600)
             say(f"runner started for {home.root}" + (f"; {taken} interrupted go on" if taken else ""))

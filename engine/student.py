@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from engine import registry
+from engine import cuda, registry
 from engine.errors import unknown_name
 from engine.home import Home
 from engine.losses._base import Objective
@@ -87,6 +87,11 @@ class Bench:
         return self.task.quality(forward(model, split.inputs), split.labels).value
 
     @cached_property
+    def device(self) -> torch.device:
+        """Where students train and stages act; between phases, and to be measured, they are on the CPU."""
+        return cuda.resolve()
+
+    @cached_property
     def example(self) -> Tensor:
         """Two training examples, for tracing and counting."""
         return self.calibration[0][0][:2].contiguous()
@@ -99,7 +104,9 @@ class Bench:
     def context(self, number: int, steps: int) -> StageContext:
         """What the stages of phase ``number`` may use; the generator depends on seed and phase alone."""
         generator = torch.Generator().manual_seed(self.recipe.seed * 1009 + number)
-        return StageContext(self.calibration, self.calibration[0][0][:1], _plain_loss, generator, steps)
+        calibration = [(inputs.to(self.device), labels.to(self.device)) for inputs, labels in self.calibration]
+        example, device = calibration[0][0][:1], str(self.device)
+        return StageContext(calibration, example, _plain_loss, generator, steps, device=device)
 
     def fresh(self) -> nn.Module:
         """The student with its initial weights, which depend on the seed alone."""
@@ -142,7 +149,7 @@ def _train_or_find(bench: Bench, trained: Trained, number: int) -> Trained:
 
 def advance(bench: Bench, trained: Trained, number: int) -> Trained:
     """One phase: attach its stages, train under them (or apply them at once), finish them."""
-    phase, model = bench.recipe.phases[number], trained.model
+    phase, model = bench.recipe.phases[number], trained.model.to(bench.device)
     stages = build_stages(phase)
     context = bench.context(number, _steps(bench, phase))
     plans: list[tuple[Any, ...]] = []
@@ -151,6 +158,7 @@ def advance(bench: Bench, trained: Trained, number: int) -> Trained:
         _check_layers(stage, model)
         plan = stage.plan(model, context)
         stage.attach(model, plan)
+        model.to(bench.device)  # what the stage has added
         stage.prepare(model, context)
         plans.append(tuple(plan))
     curve = _fit(bench, model, stages, context, number) if phase.trains else []
@@ -158,7 +166,9 @@ def advance(bench: Bench, trained: Trained, number: int) -> Trained:
         stage.finish(model, context)
     last = number + 1 == len(bench.recipe.phases)  # whose quality the artifact gives
     row = PhaseResult(phase_name(phase), None if last else bench.quality(model))
-    return Trained(model, (*trained.plans, *plans), (*trained.curve, *curve), (*trained.phases, row))
+    device = cuda.title(bench.device) if phase.trains else trained.device
+    model.to("cpu")
+    return Trained(model, (*trained.plans, *plans), (*trained.curve, *curve), (*trained.phases, row), device)
 
 
 def _untrained(bench: Bench, number: int, plans: Sequence[tuple[Any, ...]]) -> nn.Module:
@@ -167,7 +177,7 @@ def _untrained(bench: Bench, number: int, plans: Sequence[tuple[Any, ...]]) -> n
     stages = [s for p in bench.recipe.phases[: number + 1] for s in build_stages(p)]
     for stage, plan in zip(stages, plans, strict=False):  # plans of the current phase are still coming
         stage.attach(model, list(plan))
-    return model
+    return model.to(bench.device)
 
 
 def _check_layers(stage: Stage, model: nn.Module) -> None:
@@ -229,14 +239,16 @@ def _teacher(bench: Bench, teacher: str | Recipe, objective: Objective) -> Teach
     def train_it(recipe: Recipe) -> nn.Module:
         return train_teacher(bench, recipe)
 
-    return CachedTeacher(outputs(bench.home, bench.task, bench.recipe.data, teacher, "train", train_it, on_batch))
+    recipe, task = bench.recipe, bench.task
+    return CachedTeacher(outputs(bench.home, task, recipe.data, teacher, "train", train_it, on_batch, bench.device))
 
 
 def _live(bench: Bench, teacher: str | Recipe, roles: Sequence[str]) -> LiveTeacher:
     """A teacher that runs for every batch; where its taps lie, its own ModelSpec says."""
     name = teacher if isinstance(teacher, str) else teacher.student
     paths = tap_paths(roles, registry.get("models", name).taps, f"teacher {name}")
-    return LiveTeacher(load_teacher(teacher) if isinstance(teacher, str) else train_teacher(bench, teacher), paths)
+    model = load_teacher(teacher) if isinstance(teacher, str) else train_teacher(bench, teacher)
+    return LiveTeacher(model.to(bench.device), paths)
 
 
 def train_teacher(bench: Bench, recipe: Recipe) -> nn.Module:
@@ -273,4 +285,4 @@ def _plain_loss(model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
 
 def copy_of(trained: Trained) -> Trained:
     """An independent copy, so that a grid can apply stages to one student many times."""
-    return Trained(copy.deepcopy(trained.model), trained.plans, trained.curve, trained.phases)
+    return dataclasses.replace(trained, model=copy.deepcopy(trained.model))

@@ -45,9 +45,13 @@ def load_teacher(name: str) -> nn.Module:
 
 
 def outputs(
-    home: Home, task: Task, data: str, teacher: str | Recipe, split: str, train: Trainer, on_batch: OnBatch = _nothing
-) -> Tensor:
-    """Logits [N, classes] of ``teacher`` on ``split``; ``train`` makes a teacher that is itself a recipe."""
+    home: Home, task: Task, data: str, teacher: str | Recipe, split: str, train: Trainer, on_batch: OnBatch = _nothing,
+    device: torch.device | str = "cpu",
+) -> Tensor:  # fmt: skip
+    """Logits [N, classes] of ``teacher`` on ``split``; ``train`` makes a teacher that is itself a recipe.
+
+    ``device`` computes them where they are not known; they come back to the CPU.
+    """
     if isinstance(teacher, str):
         shipped = task.shipped_outputs(teacher, data, split)
         if shipped is not None:
@@ -57,20 +61,23 @@ def outputs(
     if kept is not None:
         return kept
     model = load_teacher(teacher) if isinstance(teacher, str) else train(teacher)
-    logits = forward(model, task.split(data, split).inputs, on_batch=on_batch)
+    logits = forward(model.to(device), task.split(data, split).inputs, on_batch=on_batch)
     atomic_write(path, save({"logits": logits}))
     return logits
 
 
 @torch.no_grad()
 def forward(model: nn.Module, inputs: Tensor, batch: int = 500, on_batch: OnBatch = _nothing) -> Tensor:
-    """Logits of ``model`` in eval mode; ``on_batch(done, all)`` is called after each batch."""
-    was_training = model.training
+    """Logits of ``model`` in eval mode, on the device of ``inputs``.
+
+    The model computes where it is; ``on_batch(done, all)`` is called after each batch.
+    """
+    was_training, there = model.training, next(model.parameters(), inputs).device
     model.eval()
     chunks, found = torch.split(inputs, batch), []
     with torch.nn.utils.parametrize.cached():
         for number, chunk in enumerate(chunks, 1):
-            found.append(model(chunk))
+            found.append(model(chunk.to(there)).to(inputs.device))
             on_batch(number, len(chunks))
     model.train(was_training)
     return torch.cat(found)

@@ -19,7 +19,15 @@ from conftest import ROOT
 # below it. What the layers mean is in docs/architecture.md.
 LAYERS: dict[str, tuple[str, ...]] = {
     "values": (
-        *("engine.errors", "engine.units", "engine.files", "engine.allocator", "engine.home", "engine.knobs"),
+        *(
+            "engine.errors",
+            "engine.units",
+            "engine.device",
+            "engine.files",
+            "engine.allocator",
+            "engine.home",
+            "engine.knobs",
+        ),
         *("engine.registry", "engine.catalogue", "engine.recipe", "engine.result", "engine.model_spec"),
     ),
     "plain": (
@@ -35,7 +43,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         *("engine.search.space", "engine.search.plan", "engine.search.orders", "engine.search.importance"),
         *("engine.search.ranking", "engine.search.longer", "engine.search.atlas", "engine.search.allocation"),
     ),
-    "tensors": ("engine.weights", "engine.step", "engine.taps"),
+    "tensors": ("engine.weights", "engine.step", "engine.taps", "engine.cuda"),
     "plug-ins": (
         *("engine.tasks", "engine.losses", "engine.stages", "sample_models"),
         *("engine.artifact", "engine.measure"),

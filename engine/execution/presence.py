@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
-from engine.errors import StoreError
+from engine import device
+from engine.errors import InputError, StoreError
+from engine.files import atomic_write
 from engine.home import Home
+
+LEAVE_SECONDS = 15.0  # a runner without work ends within a second or two
 
 _lock = threading.Lock()
 _runners: dict[Path, subprocess.Popen[bytes]] = {}
@@ -36,6 +43,44 @@ def start_runner(home: Home, *arguments: str) -> None:
                 )
         except OSError as problem:
             raise StoreError(f"the runner of {home.root} cannot be started ({problem})") from None
+
+
+def introduce(home: Home) -> None:
+    """What a runner that holds the lock says of itself: its process and where its students train."""
+    atomic_write(_note(home), json.dumps({"pid": os.getpid(), "device": device.wanted()}))
+
+
+def make_way(home: Home, wanted: str, busy: bool) -> None:
+    """Ask a living runner that trains elsewhere than ``wanted`` to leave; one that is ``busy`` is left alone.
+
+    That raises :class:`InputError`: what it does belongs to somebody, and would have to begin again.
+    """
+    if not runner_lives(home):
+        return
+    try:
+        found = json.loads(_note(home).read_text())
+        pid, there = int(found["pid"]), str(found["device"])
+    except (OSError, ValueError, KeyError, TypeError):  # a runner that has just begun, or of an older version
+        pid, there = 0, device.DEVICES[0]
+    if wanted in (there, device.DEVICES[0]):
+        return
+    if busy or not pid:
+        raise InputError("--device", wanted, f"{there} while this home's runner is at work; wait until it has nothing "
+                         "to do, or choose another home")  # fmt: skip
+    _send_away(home, pid)
+
+
+def _send_away(home: Home, pid: int) -> None:
+    os.kill(pid, signal.SIGTERM)
+    ends = time.monotonic() + LEAVE_SECONDS
+    while runner_lives(home):
+        if time.monotonic() > ends:
+            raise StoreError(f"the runner of {home.root} (process {pid}) does not end; end it, then try again")
+        time.sleep(0.05)
+
+
+def _note(home: Home) -> Path:
+    return home.lock("runner").with_suffix(".json")
 
 
 def hold_open(home: Home) -> None:

@@ -21,7 +21,7 @@ from pages.parts.words import say
 Row = Mapping[str, Any]
 ZIP, SHELL, JSON = ".zip", "shell", "json"
 JSON_TYPE, ZIP_TYPE, STAY = "application/json", "application/zip", "ignore"
-ENVIRONMENT = ("machine", "system", "python", "torch", "onnxruntime", "numpy", "onnx", "features", "cores",
+ENVIRONMENT = ("machine", "device", "system", "python", "torch", "onnxruntime", "numpy", "onnx", "features", "cores",
                "timing_threads")  # fmt: skip
 
 
