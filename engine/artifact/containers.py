@@ -57,7 +57,7 @@ class Containers:
         if not 0 < len(values) <= min(decoder.ANS_LONGEST, self.left) or values.min() == -128:
             return best
         planned = Ans(values)
-        return (["ans", len(values), planned.size], [planned]) if planned.size < _size(best) else best
+        return (["ans", len(values), planned.size], [planned]) if planned.size < size_of(best) else best
 
     def coded(self, entry: Entry) -> Entry:
         """The entry with its planned parts coded, which is the slow part and done for the smallest only."""
@@ -169,9 +169,10 @@ def _compressor(level: int, words: Any = None) -> zstandard.ZstdCompressor:
     return zstandard.ZstdCompressor(level=level, dict_data=words, write_content_size=False, write_checksum=False)
 
 
-def _size(entry: Entry) -> int:
+def size_of(entry: Entry) -> int:
+    """Bytes of an entry's blobs."""
     return sum(blob.size if isinstance(blob, Ans) else len(blob) for blob in entry[1])
 
 
 def _smallest(entries: list[Entry]) -> Entry:
-    return min(entries, key=_size)
+    return min(entries, key=size_of)

@@ -3,9 +3,9 @@
     python decoder.py model.packed model.onnx
 
 Layout (little endian): ``SHPK``, version (1 byte), SHA-256 of the ONNX file (32), its size, the raw and the stored size
-of the head (4 each); the head; the streams. The head is zstd (version 2: begun with the words below): one line of JSON,
-then every byte of the ONNX file that is not a tensor ("literal"). The JSON has ``streams``, arrays that are stored, and
-``holes``, where tensors go:
+of the head (4 each); the head; the streams. The head is zstd (from version 2 on begun with the words below): one line
+of JSON, then every byte of the ONNX file that is not a tensor ("literal"). The JSON has ``streams``, arrays that are
+stored, and ``holes``, where tensors go:
 
 - ``["planes", itemsize, count, stored]``: the first bytes of all values, then the second ones, and so on.
 - ``["bits", width, low, count, stored]``: small integers, ``width`` bits each, ``low`` added.
@@ -16,16 +16,21 @@ then every byte of the ONNX file that is not a tensor ("literal"). The JSON has 
   the other. Then a range asymmetric numeral system (Duda 2014, arXiv:1311.2540): state (4 bytes), words (2 each).
 - hole ``[literal, i]``: after ``literal`` bytes of literals, stream i as it is.
 - hole ``[literal, i, j]``: stream i times stream j in float32, j holding one factor for each row of i.
+- hole ``[literal, i, j, k]`` (version 3): first stream k is taken from i, one number for each row or one for all.
+- ``[row, group]`` at the end of such a hole (version 3): j, and k, hold one number for every ``group`` values of each
+  row of ``row`` values; the last group of a row may be shorter.
 
 ``stored`` is a number of bytes; where it equals the raw size the bytes are plain, else they are one zstd frame.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import struct
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -34,55 +39,30 @@ import zstandard
 from numpy.typing import NDArray
 
 HEADER = struct.Struct("<4sB32sIII")
-MAGIC, VERSION, OLDEST = b"SHPK", 2, 1
+MAGIC, VERSION, OLDEST = b"SHPK", 3, 1
+PLAIN_VERSION = 2  # written where nothing needs more
 LIMIT = 2**31  # protobuf's own limit for an ONNX file
 RATIO = 2**15  # zstd cannot shrink more: a block of at most 128 KiB takes at least 4 bytes
 ANS_BITS, ANS_LOW = 14, 2**16  # frequencies add up to 2**14; the state is 2**16 or more
 ANS_LONGEST, ANS_VALUES = 2**14, 2**20  # values a stream and a file: they are read one by one, half a second at most
-# what many graphs say: zstd refers to it instead of saying it again. Part of the format; never to be changed
-WORDS = (  # fmt: skip
-    b"DynamicQuantizeLinear\n\rMatMulInteger\n\x0bMatMulNBits*\x11\n\x04bits\x18\x04\nblock_size\rcom.microsoftLaye"
-    b'rNormalization*\x12\n\x07epsilonSoftmaxTransposeReshapeGatherConcatSliceErfGeluAddMulSubDivSigmoidTanh"\x03Ad'
-    b'd2\x00"\x03Mul2\x00"\x04Relu2\x00"\x06MatMul2\x00"\tHardSwish2\x00"\x0bHardSigmoid2\x00"\x11GlobalAveragePool'
-    b'2\x00"\nReduceMeanfeatures.layer.0.block.encoder.attention.qkv.classifier.downsample.fc1.bias.weight.running_'
-    b'mean"\x12BatchNormalization\n\x03v14\n\x10head.input_scale\n\x0fhead.input_zero\x12\x03v15\x1a\x00"\x0eQuanti'
-    b'zeLinear\n$\n\x03v15\x12\x03v16\x1a\x00"\x07Flatten*\x0b\n\x04axis\x18\x01\xa0\x01\x022\x00\nA\n\x03v16\n\rhe'
-    b'ad.integers\n\x11head.weight_scale\n\x10head.weight_zero\x12\x03v18\x1a\x00"\x10DequantizeLinear*\x0b\n\x04ax'
-    b"is\x18\x00\xa0\x01\x02\nK\n\x12head.bias_integers\n\x0fhead.bias_scale\x12\x03v19\x1a\x00\n\x03v17\n\x0bhead."
-    b'weight\n\thead.bias\x12\x06logits\x1a\x04head"\x04Gemm*\x0f\n\x05alpha\x15\x00\x00\x80?\xa0\x01\x01*\x0e\n'
-    b"\x04beta\x15\x00\x00\x80?\xa0\x01\x01*\r\n\x06transB\x18\x01\xa0\x01\x022\x00\x12\x07student*\x10\x01B\x10hea"
-    b"d.input_scaleJ\x04*\x16\x10\x02B\x0fhead.input_zeroJ\x01\x00*\x9c\x07\x08\n\x08Z\x10\x03B\rhead.integersJ\x84"
-    b'\x07*A\x08\n\x10\x01B\x11head.weight_scaleJ(*"\x08\n\x10\x03B\x10head.weight_zeroJ\n\x00\x00\x00\x00\x00\x00'
-    b"\x00\x00\x00\x00*B\x08\n\x10\x06B\x12head.bias_integersJ(*?\x08\n\x10\x01B\x0fhead.bias_scaleJ(*\x08\n\x10"
-    b"\x01B\x0bhead.weightJ*\x17\x08\n\x10\x01B\thead.biasJ(Z$\n\x05input\x12\x1b\n\x19\x08\x01\x12\x15\n\x07\x12"
-    b"\x05batch\n\x02\x08\x01\n\x02\x08\x1c\n\x02\x08\x1cb\x1d\n\x06logits\x12\x13\n\x11\x08\x01\x12\r\n\x07\x12"
-    b'\x05batch\n\x02\x08\nB\x02\x10\x11\n\x03v12\n\x03v13\n\x03v14\x12\x03v15\x1a\x12blocks.1.depthwise"\x04Conv\n'
-    b"\x1eblocks.1.depthwise.input_scale\n\x1dblocks.1.depthwise.input_zero\n\x1bblocks.1.depthwise.integers\n\x1fb"
-    b"locks.1.depthwise.weight_scale\n blocks.1.depthwise.bias_integers\n\x1dblocks.1.depthwise.bias_scale\x12block"
-    b's.1.pointwise"\x04Conv\n\x1eblocks.1.pointwise.input_scale\n\x1dblocks.1.pointwise.input_zero\n\x1bblocks.1.p'
-    b"ointwise.integers\n\x1fblocks.1.pointwise.weight_scale\n blocks.1.pointwise.bias_integers\n\x1dblocks.1.point"
-    b"wise.bias_scale\n\x1fblocks.2.pointwise.output_scale\n\x1eblocks.2.pointwise.output_zero\n\x03v13\x12\x03v14"
-    b'\x1a\x00"\x0bAveragePool*\x10\n\tceil_mode\x18\x00\xa0\x01\x02*\x18\n\x11count_include_pad\x18\x01\xa0\x01'
-    b"\x02*\x15\n\x0ckernel_shape@\x03@\x03\xa0\x01\x07*\x11\n\x04pads@\x00@\x00@\x00@\x00\xa0\x01\x07*\x10\n\x07st"
-    b'rides@\x02@\x02\xa0\x01\x072\x00\nw\n\x02v5\x12\x02v6\x1a\x00"\x07MaxPool*\x10\n\tceil_mode\x18\x00\xa0\x01'
-    b"\x02*\x12\n\tdilations@\x01@\x01\xa0\x01\x07*\x15\n\x0ckernel_shape@\x02@\x02\xa0\x01\x07*\x11\n\x04pads@\x00"
-    b"@\x00@\x00@\x00\xa0\x01\x07*\x10\n\x07strides@\x02@\x02\xa0\x01\x072\x00*#\x10\x01B\x19blocks.1.conv.input_sc"
-    b"aleJ\x04*\x1f\x10\x02B\x18blocks.1.conv.input_zeroJ\x01\x00*$\x10\x01B\x1ablocks.1.conv.output_scaleJ\x04* "
-    b"\x10\x02B\x19blocks.1.conv.output_zeroJ\x01\x00*\xc1\x04\x08\n\x08\x06\x08\x03\x08\x03\x10\x03B\x16blocks.1.c"
-    b"onv.integersJ\x9c\x04*J\x08\n\x10\x01B\x1ablocks.1.conv.weight_scaleJ(*K\x08\n\x10\x06B\x1bblocks.1.conv.bias"
-    b"_integersJ(*H\x08\n\x10\x01B\x18blocks.1.conv.bias_scaleJ(*\x08\x01\x08\x03\x08\x03\x10\x01B\x14blocks.1.conv"
-    b".weightJ*\x10\x01B\x12blocks.1.conv.biasJ\n\x14blocks.0.conv.weight\n\x12blocks.0.conv.bias\x12\x02v1\x1a\rbl"
-    b'ocks.0.conv"\x04Conv"\x04Relu2\x00\x08\x08\x12\nstillhouse\x1a\x002\x00:\xb5#\nR\n\x05input\n\x19blocks.0.con'
-    b'v.input_scale\n\x18blocks.0.conv.input_zero\x12\x02v0\x1a\x00"\x0eQuantizeLinear\nQ\n\x02v0\n\x19blocks.0.con'
-    b'v.input_scale\n\x18blocks.0.conv.input_zero\x12\x02v1\x1a\x00"\x10DequantizeLinear\nY\n\x16blocks.0.conv.inte'
-    b'gers\n\x1ablocks.0.conv.weight_scale\x12\x02v2\x1a\x00"\x10DequantizeLinear*\x0b\n\x04axis\x18\x00\xa0\x01'
-    b'\x02\n\\\n\x1bblocks.0.conv.bias_integers\n\x18blocks.0.conv.bias_scale\x12\x02v3\x1a\x00"\x10DequantizeLinea'
-    b'r*\x0b\n\x04axis\x18\x00\xa0\x01\x02\n\x85\x01\n\x02v1\n\x02v2\n\x02v3\x12\x02v4\x1a\rblocks.0.conv"\x04Conv*'
-    b"\x12\n\tdilations@\x01@\x01\xa0\x01\x07*\x0c\n\x05group\x18\x01\xa0\x01\x02*\x15\n\x0ckernel_shape@\x03@\x03"
-    b"\xa0\x01\x07*\x11\n\x04pads@\x01@\x01@\x01@\x01\xa0\x01\x07*\x10\n\x07strides@\x01@\x01\xa0\x01\x072\x00\nO\n"
-    b'\x02v4\n\x19blocks.1.conv.input_scale\n\x18blocks.1.conv.input_zero\x12\x02v5\x1a\x00"\x0eQuantizeLinear{"str'
-    b'eams":[["planes",4,1,4],["planes",4,24,96],["planes",4,32,128],["planes",1,108,108],["bits",4,-7,288,144],["s'
-    b'parse",900,113,["gaps",768,["ans",540,275],["ans",504,481]],"holes":[[2013,0],[66,1],[36,4],[34,4,0],[112,6],'
+# what many graphs say (3 kB of text): zstd refers to it instead of saying it again. Part of the format, never to change
+WORDS = zlib.decompress(
+    base64.b85decode(
+        "c-oy--E!JS6h?pzUWXXe+Qqo}8O0YFjjBNcW1O2{>eeZV)5gwClX{p%T7$+yQnV6w+?!ssZ;=bXL?57U*0T!+A;csTGqTuozCC|?&bJ(WbnwtJ-h"
+        "|i*tQ+#matQWO;RFXKq5X>!kUsIz`gr-eZ3R>=p==M{<t*yiu5sC=u&rRYLlw;UE_E-0SNJ3GU%UPg+tv*ZEZ31mlp`LsY}Yvhzz|=*^|3=emy%O"
+        "L2iPOWI2aKBN7pfMaAsQu`N_XHCU$sen&9~?>>XL7Gpj#zE%PmQ22utTdP>TG5?<L;fWmuq94LHSdx3rP?8>48SgiBKcsDFd$F|$U_Th;5xKDm_U"
+        "A6(85;HW&3Bk?<!9nN~s@g0OwW{(&RpJ<~32Ph##9>*fA1+6#VPi_I3kwvcd*x6(^lYMD7@FF%FjcRJ)gJ_^A3BcZ^t(eaFNtj&7=yV2q0C6DqvC"
+        "*IQ?(o~47$|7HbEN^$qn&c5pa8zlypCKV7tt~9@92JoBP@3LCWhWi?1zO7H);Ko<fHV)j)-bQGU1-mH2WT=)`R?D!TLA1k1%E@?p;N)I|zhpqEJG"
+        "J6Y=8se_G~jGJf14k{@Y%syI=xI$}Fq_}FkeQ2{vmWib7F&Pf!4YY!7Z-6&bslT4z3W9tedXWUPbpfpgtg+gYjKv%cLK99)E(-01>UOg7Rx#a<*S"
+        "I63<WIRg%D*dS+Vi#Q{GF2z^9YPB7OnGCmOzzhFBGqXQqw=V4Vcw-LYZLyb8b3bE>LiJv{D`UJ1(0Qtn>8UE?VJPh&yOIFNm8cC$98ZtD$sWfaiP"
+        "m^d6u|X~l0)31EdN47Jn65<3{3{j2e|9QT~ahk&Y@Y7#FPz+@3A3-dZc4;M9aJ^Wy)o)rh}B&sK^^C&?%*Qt*a0Q24VU>RcEi&L%V!j{CerkW*b#"
+        "r3hYqUwdTX38aL%>c{NiXp}Z?mXxbwHpSr@E<M*@c7yBvy-pG)UQXVQZAx3gIIQV2xQ2oUM{1O;f78C!5KD;Ti3%TA3%8%-Mb{dL+mam`BtWtxfO"
+        "Ek3IPahrN$p7Dk2zF-!chprCVu`09{?7^k`2^k2s~B;OiysMYLvGHm6bA5?TT?7k50i`Gt<<Cooyt)A}0F4Kdny1hi330^IS(E?B6{1ESRj6OX~f"
+        "b|T`=#(!Dhpw)aPp8-<YihG-o#;2^@;Y<+o7GtKDoOO2QF>(5N!3~uYKvNzPcsN4)+azxt#<Jq#_71v(SEFzw&PzG%r$<_)Fee|6<J}dX&x?o#mT"
+        "eE*kdjJDPd)qh2|ArHAKIQb8J*X1l8WDL=}|S|N__*}SN&RpTGCyKen(sJJ(Fp!Bo%1FQ0bBW`J4BTDdAKT4mTcag#Xf`+UKqR1J}n$gGYy_27Bs"
+        ">hm<&q_s~k;cSG-s7(p0+VuLxB03-Yg?(1mzXriS<2{9-9Zu(OK7X%Nf^z8k6$+NLTsHD^tO{t$NQGs4p4jS{KnyzSiGb+;*t=eP{6SCjP4EDpmq"
+        "BlWW=N74leYjzigKAaLv>HhI*aO^tqY2;Pmy4wA)vJoWzjr=eSL;f>shyuI(!jL|4^^+i-YP&E4Ml@jt-%AX0g{U~O;;e?{{gTnqEi"
+    )
 )
 
 
@@ -141,8 +121,9 @@ class _Reader:
         parts, at, left = [], 0, self.size
         for literal, *which in holes:
             end = at + _whole(literal, len(literals) - at)
+            sizes = [_whole(n - 1, self.size) + 1 for n in which.pop()] if isinstance(which[-1], list) else None
             values = [streams[_whole(i, len(streams) - 1)] for i in which]
-            tensor = (values[0] if len(values) == 1 else scaled(*values)).tobytes()
+            tensor = (values[0] if len(values) == 1 else _product(values, sizes)).tobytes()
             left = _whole(left - len(tensor), self.size)  # many holes may name one stream
             parts += [literals[at:end], tensor]
             at = end
@@ -241,11 +222,34 @@ def ans_table(pieces: bytes) -> tuple[NDArray[Any], NDArray[Any]]:
     return values - (len(half) - 1), np.concatenate([[0], ends])
 
 
-def scaled(values: NDArray[Any], factors: NDArray[Any]) -> NDArray[Any]:
-    """``values`` times ``factors`` [rows], one float32 multiplication each, flat."""
-    rows = values.astype(np.float32, copy=False).reshape(len(factors), -1)
+def scaled(
+    values: NDArray[Any], factors: NDArray[Any], zeros: NDArray[Any] | None = None, sizes: list[int] | None = None
+) -> NDArray[Any]:
+    """``values`` less ``zeros``, times ``factors``: a float32 subtraction and a multiplication each, flat.
+
+    ``factors`` and ``zeros`` hold one number for each row; with ``sizes`` (row, group) one for each group of each row.
+    """
+    row, group = sizes or [max(1, len(values) // max(1, len(factors)))] * 2
+    rows: NDArray[Any] = values.astype(np.float32, copy=False).reshape(-1, row)
     with np.errstate(all="ignore"):  # an altered file may hold anything; the checksum decides
-        return (rows * factors.astype(np.float32, copy=False)[:, None]).ravel()
+        rows = rows if zeros is None else rows - _column(zeros, len(rows), row, group)
+        rows = rows * _column(factors, len(rows), row, group)
+    return rows.ravel()
+
+
+def _product(streams: list[NDArray[Any]], sizes: list[int] | None) -> NDArray[Any]:
+    values, factors, *zeros = streams
+    return scaled(values, factors, zeros[0] if zeros else None, sizes)
+
+
+def _column(numbers: NDArray[Any], rows: int, row: int, group: int) -> NDArray[Any]:
+    """Numbers of groups, of rows or one for all, so that they broadcast over [rows, row]."""
+    floats, groups = numbers.astype(np.float32, copy=False), -(-row // group)
+    if len(floats) not in (1, rows * groups):
+        raise ValueError("the packed model is altered: values, factors and zeros do not fit")
+    if groups == 1 or len(floats) == 1:
+        return floats[:, None]
+    return floats.reshape(rows, groups)[:, np.arange(row) // group]
 
 
 def _whole(value: Any, high: int) -> int:

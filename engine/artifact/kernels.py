@@ -54,7 +54,9 @@ def choose(
         return Plan(frozenset(), {})
     if runtime == STATIC or (runtime == AUTO and convolutional):
         return Plan(frozenset(inputs), {})
-    wanted = {name: codes[name].bits for name, op in layers.items() if name in codes and op != "Conv"}
+    wanted = {
+        name: codes[name].bits for name, op in layers.items() if name in codes and op != "Conv" and codes[name].simple
+    }
     made = {name: _product(runtime, bits, name in inputs) for name, bits in wanted.items()}
     products = {name: product for name, product in made.items() if product is not None}
     return Plan(frozenset(name for name in inputs if layers.get(name) == "Conv"), products)

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.artifact import decoder
-from engine.artifact.containers import Containers, Entry
+from engine.artifact.containers import Containers, Entry, size_of
 from engine.artifact.wire import Span, spans
 from engine.errors import FileError
+from engine.weights.values import spread
 
 ITEMSIZE = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 10: 2, 11: 8, 12: 4, 13: 8}  # by TensorProto.DataType
 INT8 = 3
@@ -27,10 +28,33 @@ SMALL = 16  # bytes; a shorter tensor is left among the literals: its entry in t
 
 @dataclass(frozen=True)
 class Coded:
-    """A float32 tensor of the ONNX file that equals ``integers * scale`` (float32, ``scale`` () or one a row)."""
+    """A float32 tensor of the ONNX file that equals ``(integers - zero) * scale`` (float32).
+
+    ``scale`` () or one a row, or [rows, groups] of ``group`` values each; ``zero`` int8 likewise, or None.
+    """
 
     integers: NDArray[np.int8]
     scale: NDArray[np.float32]
+    zero: NDArray[np.int8] | None = None
+    group: int = 0
+
+    @property
+    def sizes(self) -> list[int] | None:
+        """Row and group for the decoder, None where it needs none."""
+        return [self.integers[0].size, self.group] if self.scale.ndim == 2 else None
+
+    def restored(self) -> bytes:
+        """What the decoder makes of it."""
+        zero = None if self.zero is None else self.zero.ravel()
+        return decoder.scaled(self.integers.ravel(), self.scale.ravel(), zero, self.sizes).tobytes()
+
+    def centred(self) -> Coded | None:
+        """The same without zero points, integers counted from them; None where eight bits do not hold those."""
+        if self.zero is None:
+            return None
+        integers = self.integers.astype(np.int16) - spread(self.zero.astype(np.int16), self.integers.shape, self.group)
+        fits = integers.min(initial=0) >= -128 and integers.max(initial=0) <= 127
+        return Coded(integers.astype(np.int8), self.scale, None, self.group) if fits else None
 
 
 @dataclass(frozen=True)
@@ -70,7 +94,7 @@ class _Packer:
         self.make = Containers()
         self.rows: list[list[Any]] = []
         self.blobs: list[bytes] = []
-        self.holes: list[list[int]] = []
+        self.holes: list[list[Any]] = []
         self.literals: list[bytes] = []
         self.streams: dict[str, int] = {}
 
@@ -92,18 +116,35 @@ class _Packer:
         head = index + b"\n" + b"".join(self.literals)
         stored = self.make.head(head)
         digest = hashlib.sha256(self.onnx).digest()
-        fixed = decoder.HEADER.pack(decoder.MAGIC, decoder.VERSION, digest, len(self.onnx), len(head), len(stored))
+        version = decoder.VERSION if any(_is_new(hole) for hole in self.holes) else decoder.PLAIN_VERSION
+        fixed = decoder.HEADER.pack(decoder.MAGIC, version, digest, len(self.onnx), len(head), len(stored))
         return b"".join([fixed, stored, *self.blobs])
 
-    def tensor(self, span: Span) -> list[int]:
+    def tensor(self, span: Span) -> list[Any]:
         """The streams that make one tensor; stores those that are not there yet."""
         code, raw = self.codes.get(span.name), self.onnx[span.start : span.stop]
-        if isinstance(code, Coded) and decoder.scaled(code.integers.ravel(), code.scale.ravel()).tobytes() == raw:
-            integers = self.add(f"{span.name}:integers", self.make.integers(code.integers.ravel()))
-            return [integers, self.add(f"{span.name}:scale", self.make.floats(code.scale.tobytes(), 4))]
+        if isinstance(code, Coded) and code.restored() == raw:
+            return self.coded(span.name, code)
         if isinstance(code, Product) and self._equals(code, raw):
             return [self.stored(self.named[code.values]), self.stored(self.named[code.factor])]
         return [self.stored(span)]
+
+    def coded(self, name: str, code: Coded) -> list[Any]:
+        """Integers and scales; zero points only where the integers are not as short without them."""
+        other, left = code.centred(), self.make.left
+        found = [(code, self.parts(code), self.make.left)]
+        if other is not None and other.restored() == code.restored():
+            self.make.left = left
+            found.append((other, self.parts(other), self.make.left))
+        best, parts, self.make.left = min(found, key=lambda one: sum(size_of(entry) for entry in one[1].values()))
+        streams = {part: self.add(f"{name}:{part}", entry) for part, entry in parts.items()}
+        which = [streams["integers"], self.add(f"{name}:scale", self.make.floats(best.scale.tobytes(), 4))]
+        which += [streams["zero"]] if "zero" in streams else []
+        return [*which, best.sizes] if best.sizes else which
+
+    def parts(self, code: Coded) -> dict[str, Entry]:
+        found = {"integers": self.make.integers(code.integers.ravel())}
+        return found if code.zero is None else found | {"zero": self.make.integers(code.zero.ravel())}
 
     def _equals(self, code: Product, raw: bytes) -> bool:
         parts = [self.named.get(name) for name in (code.values, code.factor)]
@@ -127,3 +168,8 @@ class _Packer:
         self.rows.append(row)
         self.blobs += blobs
         return self.streams.setdefault(name, len(self.rows) - 1)
+
+
+def _is_new(hole: list[Any]) -> bool:
+    """Whether a decoder of version 2 would not know this kind of hole."""
+    return len(hole) > 3 or isinstance(hole[-1], list)

@@ -88,8 +88,9 @@ def tensor_bytes(model: bytes, packed: bytes) -> dict[str, int]:
     found: dict[str, int] = {}
     seen: set[int] = set()
     at = 0
-    for literal, *streams in index["holes"]:
+    for literal, *parts in index["holes"]:
         at += literal
+        streams = [part for part in parts if not isinstance(part, list)]  # a list says how groups lie
         span = named[at]
         found[span.name] = sum(sizes[i] for i in streams if i not in seen)
         seen |= set(streams)

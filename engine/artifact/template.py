@@ -110,7 +110,7 @@ class Template:
         plan = choose(runtime, self.kinds, codes, inputs or {}, self._convolutional)
         inputs = {name: code for name, code in (inputs or {}).items() if name in plan.static}
         key = _Key(
-            frozenset(codes),
+            frozenset(name for name, code in codes.items() if code.simple),
             tuple(sorted((name, code.zero_point == 0) for name, code in inputs.items())),
             frozenset(name for name in self._pooled if float(values[name].min()) >= 0),
             self._shared(inputs),
@@ -181,7 +181,7 @@ class _Variant:
         for layer in self.layers.values():
             self._layer(layer, values, codes.get(layer.name), inputs.get(layer.name), tensors, known)
         for name in codes.keys() - self.layers.keys():
-            known[f"{name}.weight"] = Coded(codes[name].integers, codes[name].scale)
+            known[f"{name}.weight"] = _coded(codes[name])
         widths = [code.bits for code in codes.values()]
         simulated = any(self.width(name) != code.bits for name, code in codes.items())
         rounds = bool(inputs) or any(way.inputs != "float" for way in self.products.values())
@@ -212,14 +212,12 @@ class _Variant:
             tensors |= matmul.tensors(layer, self.products[name], code, factor, bias)
             return
         else:
-            scale = np.asarray(code.scale * factor, np.float32)
+            made = code.times(factor)
             if self.quantized.modes.get(name) == qdq.INTEGER and step is not None:
-                tensors |= qdq.integer_tensors(layer, code.integers, scale, bias, np.float32(step.scale))
+                tensors |= qdq.integer_tensors(layer, made.integers, made.scale, bias, np.float32(step.scale))
                 known[f"{name}.bias_scale"] = Product(f"{name}.weight_scale", f"{name}.input_scale")
                 return
-            column = scale.reshape(-1, *[1] * (code.integers.ndim - 1))
-            tensors[layer.weight] = code.integers.astype(np.float32) * column
-            known[layer.weight] = Coded(code.integers, scale)
+            tensors[layer.weight], known[layer.weight] = made.dequantized(), _coded(made)
         if layer.biased:
             tensors[layer.bias or f"{name}.bias"] = bias.astype(np.float32)
 
@@ -231,6 +229,10 @@ class _Variant:
                 raise ValueError(f"{span.name}: {tensors[span.name].shape} does not fit {span.dims}")
             parts += [raw, literal]
         return b"".join(parts)
+
+
+def _coded(code: WeightCode) -> Coded:
+    return Coded(code.integers, code.scale, code.zero, code.group)
 
 
 def _conversions(graph: Graph) -> int:

@@ -15,7 +15,8 @@ from engine.artifact.wire import Span, spans
 from engine.measure import contexts
 
 EVEN = 0.02  # differences up to this share are none
-INTEGERS, SCALES = "integers", "scales"
+INTEGERS, SCALES, ZEROS = "integers", "scales", "zeros"
+WIDTHS = {SCALES: 4, ZEROS: 1}
 
 
 def report(onnx: bytes, packed: bytes, bits: Mapping[str, int] | None = None, layers: Sequence[str] | None = None,
@@ -44,7 +45,7 @@ def report(onnx: bytes, packed: bytes, bits: Mapping[str, int] | None = None, la
             sources.append(values)
             rows.append(row | integers(values, span.dims, (bits or {}).get(layer or ""), size))
         else:
-            rows.append(row | _numbers(values, 4 if part == SCALES else ITEMSIZE.get(span.data_type, 1)))
+            rows.append(row | _numbers(values, WIDTHS.get(part, ITEMSIZE.get(span.data_type, 1))))
     return {"rows": rows, "totals": _totals(rows, sources, len(packed)), "coder": contexts.coder()}
 
 
@@ -90,10 +91,11 @@ def _stored(onnx: bytes, index: Mapping[str, Any]) -> Iterator[tuple[Span, int, 
     named = {span.start: span for span in spans(onnx)}
     seen: set[int] = set()
     at = 0
-    for literal, *numbers in index["holes"]:
-        span = named[at + literal]
+    for literal, *listed in index["holes"]:
+        span, numbers = named[at + literal], [number for number in listed if not isinstance(number, list)]
         # two streams are either integers with their scales, or a product of two tensors with rows of their own
-        parts = [INTEGERS, SCALES] if len(numbers) == 2 else [INTEGERS if _weights(span) else "numbers"]
+        several = [INTEGERS, SCALES, ZEROS][: len(numbers)]
+        parts = several if len(numbers) > 1 else [INTEGERS if _weights(span) else "numbers"]
         at = span.stop
         for number, part in zip(numbers, parts, strict=True):
             if number not in seen:

@@ -13,7 +13,7 @@ from engine.registry import register
 from engine.stages._base import Stage, StageContext
 from engine.step import Step
 from engine.weights import inputs
-from engine.weights.affine import GRANULARITIES, SCALES
+from engine.weights.affine import GRANULARITIES, GROUP, SCALES, SCHEMES
 from engine.weights.constraint import Quantizer, add, find, incoming, weight_of
 
 TRAININGS = ("post", "qat")
@@ -50,7 +50,9 @@ class QuantizeLinear(Stage):
 
     bits: int = knob(8, 1, 8, help="Bits for each weight; 8 also quantizes the activations.")
     granularity: str = knob(
-        "channel", choices=GRANULARITIES, help="One scale for each output channel, or one for the whole tensor."
+        "channel",
+        choices=GRANULARITIES,
+        help="One scale for each output channel, for the whole tensor, or for every few weights of a channel (group).",
     )
     scale: str = knob(
         "least_squares",
@@ -63,16 +65,31 @@ class QuantizeLinear(Stage):
         help="Round once after the phase (post), or train with rounded weights throughout (qat, needs epochs).",
     )
 
+    scheme: str = knob(
+        "symmetric",
+        choices=SCHEMES,
+        help="Levels alike on both sides of zero, or moved to where the weights are (affine); zero is always a level.",
+        advanced=True,
+        late=True,
+    )
+    group: int = knob(
+        GROUP,
+        4,
+        256,
+        help="Neighbouring weights of a channel that share a scale (granularity=group); a channel's last may be fewer.",
+        advanced=True,
+        late=True,
+    )
+
     def attach(self, model: nn.Module, plan: list[Any]) -> None:
         """A quantizer on each layer, tightened where there is one; 8 bits: one for the layer's input."""
         for _, layer in self._layers(model):
             quantizer = find(layer, Quantizer)
+            form = (self.granularity, self.scale, self.scheme, self.group)
             if quantizer is None:
-                weight = weight_of(layer)
-                quantizer = add(layer, Quantizer(weight, self.bits, self.granularity, self.scale))
+                quantizer = add(layer, Quantizer(weight_of(layer), self.bits, *form))
             else:
-                bits = min(self.bits, quantizer.bits)
-                quantizer.configure(weight_of(layer), bits, self.granularity, self.scale)
+                quantizer.configure(weight_of(layer), min(self.bits, quantizer.bits), *form)
             if quantizer.bits == ACTIVATION_BITS:
                 inputs.attach(layer)
             else:

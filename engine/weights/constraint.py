@@ -71,46 +71,67 @@ class Lattice(Constraint):
 
 
 class Quantizer(Lattice):
-    """Rounds to a symmetric lattice once ``active``; the gradient passes straight through inside its range.
+    """Rounds to a lattice (see :mod:`affine`) once ``active``; the gradient passes straight through inside its range.
 
     Beyond the outermost level by more than half a step it stops: otherwise such weights drift away from the lattice
     (Hubara et al. 2016, arXiv:1602.02830, eq. 4; at 2 bits with a fixed scale that is worth 7 points of accuracy).
 
-    ``bits``, ``granularity`` and ``method`` are structure, given at attachment; ``scale`` () or [out] is state.
+    ``bits``, ``granularity``, ``method``, ``scheme`` and ``group`` are structure, given at attachment; ``scale`` (),
+    [out] or [out, groups] is state, and so is ``zero``, of the same shape, None where the lattice is symmetric.
     """
 
     made_by = "quantize_linear"
     scale: Tensor
+    zero: Tensor | None
 
-    def __init__(self, weight: Tensor, bits: int, granularity: str, method: str) -> None:
+    def __init__(
+        self, weight: Tensor, bits: int, granularity: str, method: str, scheme: str = "symmetric", group: int = 0
+    ) -> None:
         super().__init__()
-        self.configure(weight, bits, granularity, method)
+        self.configure(weight, bits, granularity, method, scheme, group)
 
-    def configure(self, weight: Tensor, bits: int, granularity: str, method: str) -> None:
+    def configure(
+        self, weight: Tensor, bits: int, granularity: str, method: str, scheme: str = "symmetric", group: int = 0
+    ) -> None:
         """Set the structure; the scale starts at one until :meth:`fit`."""
         self.bits, self.granularity, self.method = bits, granularity, method
-        shape = (weight.shape[0],) if granularity == "channel" else ()
+        self.scheme, self.group = scheme, group or affine.GROUP
+        shape = affine.scale_shape(weight.shape, granularity, self.group)
         self.register_buffer("scale", torch.ones(shape, device=weight.device))
+        self.register_buffer("zero", torch.zeros(shape, device=weight.device) if scheme == "affine" else None)
 
     def map(self, weight: Tensor) -> Tensor:
         """Integers times scale, exactly; adding ``inside - inside.detach()`` (zero) carries the gradient."""
         if not self.active:
             return weight
         fixed = weight.detach()
-        value = affine.dequantize(affine.round_to_integers(fixed, self.scale, self.bits), self.scale)
-        reach = affine.column(self.scale, fixed) * (affine.limit(self.bits) + 0.5)
-        inside = torch.minimum(torch.maximum(weight, -reach), reach)
+        integers = affine.round_to_integers(fixed, self.scale, self.bits, self.zero, self.group)
+        value = affine.dequantize(integers, self.scale, self.group)
+        low, high = self._reach(fixed)
+        inside = torch.minimum(torch.maximum(weight, low), high)
         return value + (inside - inside.detach())
+
+    def _reach(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Half a step beyond the outermost levels."""
+        column = affine.column(self.scale, weight, self.group)
+        if self.zero is None:
+            reach = column * (affine.limit(self.bits) + 0.5)
+            return -reach, reach
+        low, high = affine.bounds(self.bits, affine.column(self.zero, weight, self.group))
+        return column * (low - 0.5), column * (high + 0.5)
 
     @torch.no_grad()
     def fit(self, weight: Tensor) -> None:
-        """Choose the scale for ``weight`` (what arrives here, masked already) and switch the rounding on."""
-        self.scale.copy_(affine.fit_scale(weight, self.bits, self.granularity, self.method))
+        """Choose the lattice for ``weight`` (what arrives here, masked already) and switch the rounding on."""
+        scale, zero = affine.fit(weight, self.bits, self.granularity, self.method, self.scheme, self.group)
+        self.scale.copy_(scale)
+        if self.zero is not None and zero is not None:
+            self.zero.copy_(zero)
         self.active.fill_(True)
 
     def code(self, weight: Tensor) -> WeightCode:
-        """Integers and scale."""
-        return affine.encode(weight, self.scale, self.bits)
+        """Integers, scale and zero point."""
+        return affine.encode(weight, self.scale, self.bits, self.zero, self.group)
 
 
 C = TypeVar("C", bound=Constraint)
