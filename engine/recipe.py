@@ -113,12 +113,16 @@ class Phase:
             raise InputError(f"{where}.loss", self.loss[0].name if self.loss else "teachers",
                              "a loss only in a phase that trains; give it epochs of at least 1")  # fmt: skip
         for part in self.loss:
-            if part.row.get("needs_teacher") and not self.teachers:
-                raise InputError(f"{where}.teachers", [], f"at least one teacher, which {part.name} needs")
+            least = part.row.get("least_teachers", 1) if part.row.get("needs_teacher") else 0
+            if len(self.teachers) < least:
+                raise InputError(f"{where}.teachers", self._named(), _wanted(least, part.name))
         for stage in self.stages:
             if not self.epochs and stage.needs_epochs:
                 raise InputError(f"{where}.epochs", 0, f"at least 1 with {stage.name}:{stage.needs_epochs}, "
                                  "which acts while training; put it into a phase that trains")  # fmt: skip
+
+    def _named(self) -> list[str]:
+        return [t if isinstance(t, str) else t.student for t in self.teachers]
 
     @property
     def trains(self) -> bool:
@@ -248,6 +252,12 @@ class Recipe:
 
 def _model_facts(row: Mapping[str, Any]) -> list[Any]:
     return [row["version"], row.get("weights_sha256", "")]
+
+
+def _wanted(least: int, loss: str) -> str:
+    if least == 1:
+        return f"at least one teacher, which {loss} needs"
+    return f"at least {least} teachers, which {loss} needs: name more, or recipes as teachers, or choose the loss kd"
 
 
 def _plain_phase(epochs: int) -> Phase:

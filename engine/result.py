@@ -86,12 +86,13 @@ class Cost:
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """One epoch: mean training loss, quality on validation."""
+    """One epoch: mean training loss, quality on validation; ``moved``: settings that the loss changed by itself."""
 
     epoch: int
     loss: float
     quality: float
     phase: int = 0
+    moved: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

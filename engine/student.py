@@ -211,7 +211,9 @@ def _fit(
 
     def evaluate(student: nn.Module) -> float:
         quality = bench.quality(student)
-        point = CurvePoint(last.epoch, last.loss, quality, number)  # the epoch's mean loss comes with the result
+        point = CurvePoint(
+            last.epoch, last.loss, quality, number, objective.moved()
+        )  # the epoch's mean loss comes with the result
         bench.report({"quality": quality, "curve": dataclasses.asdict(point)})
         return quality
 

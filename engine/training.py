@@ -126,7 +126,8 @@ def fit(model: nn.Module, objective: Objective, train: Split, labelled: Tensor, 
                 loss = loop.step(batch, number)
                 total += loss
                 report(number + 1, epoch + 1, loss)
-            curve.append(CurvePoint(epoch + 1, _finite(float(total) / each, epoch), evaluate(model), plan.phase))
+            mean, quality = _finite(float(total) / each, epoch), evaluate(model)
+            curve.append(CurvePoint(epoch + 1, mean, quality, plan.phase, objective.moved()))
     return curve
 
 

@@ -29,6 +29,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
             "engine.knobs",
         ),
         *("engine.registry", "engine.catalogue", "engine.recipe", "engine.result", "engine.model_spec"),
+        *("engine.teacher_recipes",),
     ),
     "plain": (
         *(

@@ -45,10 +45,17 @@ class Objective(nn.Module):
         """The scalar to minimise for one batch."""
         raise NotImplementedError
 
+    def moved(self) -> dict[str, float]:
+        """Settings that the objective changes by itself while it trains, by name, as they are now; for the curve."""
+        return {}
+
 
 @dataclass(frozen=True)
 class Loss:
-    """Declared by a frozen dataclass whose fields are knobs; registered as a class."""
+    """Declared by a frozen dataclass whose fields are knobs; registered as a class.
+
+    ``least_teachers``: how many teachers a phase with this loss must have, where it needs any.
+    """
 
     kind: ClassVar[str] = "losses"
     name: ClassVar[str]
@@ -59,6 +66,7 @@ class Loss:
     expect: ClassVar[str] = ""
     version: ClassVar[int] = 1
     needs_teacher: ClassVar[bool] = True
+    least_teachers: ClassVar[int] = 1
 
     def build(self, context: LossContext) -> Objective:
         """The objective of one phase."""
@@ -67,4 +75,5 @@ class Loss:
     @classmethod
     def facts(cls) -> dict[str, Any]:
         """What the catalogue holds besides words."""
-        return {"needs_teacher": cls.needs_teacher}
+        several = {"least_teachers": cls.least_teachers} if cls.least_teachers > 1 else {}
+        return {"needs_teacher": cls.needs_teacher, **several}

@@ -32,6 +32,10 @@ class SumObjective(Objective):
         terms = [f * p.loss(step) for f, p in zip(self.factors, self._objectives(), strict=True)]
         return torch.stack(terms).sum()
 
+    def moved(self) -> dict[str, float]:
+        """What any part moves; of two of one name the first."""
+        return {name: value for part in reversed(self._objectives()) for name, value in part.moved().items()}
+
     def _objectives(self) -> list[Objective]:
         # by its class: indexing nn.ModuleList loses the objectives' type
         return [part for part in self.parts if isinstance(part, Objective)]

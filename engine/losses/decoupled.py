@@ -11,12 +11,15 @@ from torch import Tensor
 
 from engine.knobs import knob
 from engine.losses._base import Loss, LossContext, Objective
+from engine.losses._temperature import SCHEDULES, schedule_knob, temperature_of
 from engine.losses.cross_entropy import labelled_cross_entropy
 from engine.registry import register
 from engine.step import Step
 
 
-def decoupled_parts(student: Tensor, teacher: Tensor, target: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+def decoupled_parts(
+    student: Tensor, teacher: Tensor, target: Tensor, temperature: float | Tensor
+) -> tuple[Tensor, Tensor]:
     """(TCKD, NCKD), each times T^2, for logits [B, C] and classes [B], in nats, averaged over the B examples.
 
     TCKD is the KL divergence of (target, everything else), NCKD that among the other classes alone.
@@ -39,20 +42,24 @@ def _split(logits: Tensor, is_target: Tensor) -> tuple[Tensor, Tensor]:
 class DecoupledObjective(Objective):
     """CE + alpha TCKD + beta NCKD; where the label may not be used, the teacher's first choice is the target."""
 
-    def __init__(self, temperature: float, alpha: float, beta: float) -> None:
+    def __init__(self, temperature: float, alpha: float, beta: float, schedule: str) -> None:
         super().__init__()
-        self.temperature, self.alpha, self.beta = temperature, alpha, beta
+        self.schedule, self.alpha, self.beta = temperature_of(schedule, temperature), alpha, beta
         self.uses_unlabelled = alpha + beta > 0
 
     def loss(self, step: Step) -> Tensor:
         """The mix for one batch, mean over the teachers."""
-        logits = step.student().logits
-        terms = [self._term(logits, step.teacher(k=k).logits, step) for k in range(len(step.teachers))]
+        logits, temperature = step.student().logits, self.schedule.at(step)
+        terms = [self._term(logits, step.teacher(k=k).logits, step, temperature) for k in range(len(step.teachers))]
         return labelled_cross_entropy(logits, step.batch) + torch.stack(terms).mean()
 
-    def _term(self, student: Tensor, teacher: Tensor, step: Step) -> Tensor:
+    def moved(self) -> dict[str, float]:
+        """The temperature, where it moves."""
+        return self.schedule.moved()
+
+    def _term(self, student: Tensor, teacher: Tensor, step: Step, temperature: float | Tensor) -> Tensor:
         target = step.batch.labels.where(step.batch.labelled, teacher.argmax(1))
-        binary, rest = decoupled_parts(student, teacher, target, self.temperature)
+        binary, rest = decoupled_parts(student, teacher, target, temperature)
         return self.alpha * binary + self.beta * rest
 
 
@@ -83,7 +90,8 @@ class Decoupled(Loss):
     )
     alpha: float = knob(1.0, 0.0, 10.0, "How much the teacher's sureness of the right class counts.", step=0.5)
     beta: float = knob(8.0, 0.0, 20.0, "How much the teacher's ranking of the wrong classes counts.", step=0.5)
+    temperature_schedule: str = schedule_knob(*SCHEDULES)
 
     def build(self, context: LossContext) -> Objective:
         """The objective of one phase."""
-        return DecoupledObjective(self.temperature, self.alpha, self.beta)
+        return DecoupledObjective(self.temperature, self.alpha, self.beta, self.temperature_schedule)

@@ -13,10 +13,11 @@ from torch import Tensor
 from engine.knobs import knob
 from engine.losses._base import Loss, LossContext, Objective
 from engine.losses._logits import LogitObjective
+from engine.losses._temperature import SCHEDULES, schedule_knob
 from engine.registry import register
 
 
-def generalized_jsd(student: Tensor, teacher: Tensor, beta: float, temperature: float) -> Tensor:
+def generalized_jsd(student: Tensor, teacher: Tensor, beta: float, temperature: float | Tensor) -> Tensor:
     """T^2 JSD_beta(teacher || student) for logits [B, C] and 0 < beta < 1, in nats, averaged over the B examples."""
     student_log = F.log_softmax(student / temperature, dim=1)
     teacher_log = F.log_softmax(teacher / temperature, dim=1)
@@ -29,9 +30,9 @@ def generalized_jsd(student: Tensor, teacher: Tensor, beta: float, temperature: 
 class JSDObjective(LogitObjective):
     """Both sides are compared with their mixture."""
 
-    def __init__(self, beta: float, temperature: float, weight: float) -> None:
-        super().__init__(weight)
-        self.beta, self.temperature = beta, temperature
+    def __init__(self, beta: float, weight: float, temperature: float, schedule: str) -> None:
+        super().__init__(weight, temperature, schedule)
+        self.beta = beta
 
     def term(self, student: Tensor, teacher: Tensor) -> Tensor:
         """T^2 JSD with one teacher."""
@@ -74,7 +75,8 @@ class JSD(Loss):
     weight: float = knob(
         0.9, 0.0, 1.0, "How much the teacher counts against the labels: 0 is labels only, 1 ignores them.", step=0.05
     )
+    temperature_schedule: str = schedule_knob(*SCHEDULES)
 
     def build(self, context: LossContext) -> Objective:
         """The objective of one phase."""
-        return JSDObjective(self.beta, self.temperature, self.weight)
+        return JSDObjective(self.beta, self.weight, self.temperature, self.temperature_schedule)

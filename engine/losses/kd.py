@@ -10,12 +10,13 @@ from torch import Tensor
 
 from engine.knobs import knob
 from engine.losses._base import Loss, LossContext, Objective
+from engine.losses._temperature import SCHEDULES, schedule_knob, temperature_of
 from engine.losses.cross_entropy import labelled_cross_entropy
 from engine.registry import register
 from engine.step import Step
 
 
-def softened_kl(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+def softened_kl(student: Tensor, teacher: Tensor, temperature: float | Tensor) -> Tensor:
     """T^2 KL(teacher || student) at temperature T for logits [B, C], in nats, averaged over the B examples.
 
     The factor T^2 undoes the 1/T^2 by which softening shrinks the gradient (Hinton et al. 2015, section 2.1).
@@ -28,17 +29,22 @@ def softened_kl(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
 class KDObjective(Objective):
     """Cross-entropy over labelled rows, KL to the teacher over all rows; with several teachers, their mean KL."""
 
-    def __init__(self, temperature: float, weight: float) -> None:
+    def __init__(self, temperature: float, weight: float, schedule: str = "fixed") -> None:
         super().__init__()
-        self.temperature, self.weight = temperature, weight
+        self.schedule, self.weight = temperature_of(schedule, temperature), weight
         self.uses_unlabelled = weight > 0  # without the teacher's term an unlabelled image teaches nothing
 
     def loss(self, step: Step) -> Tensor:
         """(1 - weight) CE + weight T^2 KL of one batch."""
         logits = step.student().logits
         teachers = [step.teacher(k=k).logits for k in range(len(step.teachers))]
-        soft = sum(softened_kl(logits, t, self.temperature) for t in teachers) / len(teachers)
+        temperature = self.schedule.at(step)
+        soft = sum(softened_kl(logits, t, temperature) for t in teachers) / len(teachers)
         return (1 - self.weight) * labelled_cross_entropy(logits, step.batch) + self.weight * soft
+
+    def moved(self) -> dict[str, float]:
+        """The temperature, where it moves."""
+        return self.schedule.moved()
 
 
 @register
@@ -79,7 +85,8 @@ class KD(Loss):
         "How much the teacher counts against the labels: 0 is training on labels only, 1 ignores the labels.",
         step=0.05,
     )
+    temperature_schedule: str = schedule_knob(*SCHEDULES)
 
     def build(self, context: LossContext) -> Objective:
         """The objective of one phase."""
-        return KDObjective(self.temperature, self.weight)
+        return KDObjective(self.temperature, self.weight, self.temperature_schedule)

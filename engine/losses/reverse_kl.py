@@ -10,16 +10,13 @@ from torch import Tensor
 from engine.knobs import knob
 from engine.losses._base import Loss, LossContext, Objective
 from engine.losses._logits import LogitObjective
+from engine.losses._temperature import SCHEDULES, schedule_knob
 from engine.losses.kd import softened_kl
 from engine.registry import register
 
 
 class ReverseKLObjective(LogitObjective):
     """KL with the student in front; with classes it is computed exactly, MiniLLM has to sample it for text."""
-
-    def __init__(self, temperature: float, weight: float) -> None:
-        super().__init__(weight)
-        self.temperature = temperature
 
     def term(self, student: Tensor, teacher: Tensor) -> Tensor:
         """T^2 KL(student || one teacher)."""
@@ -65,7 +62,8 @@ class ReverseKL(Loss):
         "How much the teacher counts against the labels: 0 is training on labels only, 1 ignores the labels.",
         step=0.05,
     )
+    temperature_schedule: str = schedule_knob(*SCHEDULES)
 
     def build(self, context: LossContext) -> Objective:
         """The objective of one phase."""
-        return ReverseKLObjective(self.temperature, self.weight)
+        return ReverseKLObjective(self.weight, self.temperature, self.temperature_schedule)

@@ -11,10 +11,11 @@ from torch import Tensor
 from engine.knobs import knob
 from engine.losses._base import Loss, LossContext, Objective
 from engine.losses._logits import LogitObjective
+from engine.losses._temperature import schedule_knob
 from engine.registry import register
 
 
-def softened_cross_entropy(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+def softened_cross_entropy(student: Tensor, teacher: Tensor, temperature: float | Tensor) -> Tensor:
     """-T^2 sum_c p_t(c) log p_s(c) at temperature T for logits [B, C], in nats, averaged over the B examples."""
     targets = F.softmax(teacher / temperature, dim=1)
     return temperature**2 * F.cross_entropy(student / temperature, targets)
@@ -22,10 +23,6 @@ def softened_cross_entropy(student: Tensor, teacher: Tensor, temperature: float)
 
 class SoftCrossEntropyObjective(LogitObjective):
     """The loss of Hinton et al. as they wrote it."""
-
-    def __init__(self, temperature: float, weight: float) -> None:
-        super().__init__(weight)
-        self.temperature = temperature
 
     def term(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Cross-entropy with one teacher's soft targets."""
@@ -70,7 +67,9 @@ class SoftCrossEntropy(Loss):
         "How much the teacher counts against the labels: 0 is training on labels only, 1 ignores the labels.",
         step=0.05,
     )
+    # never learned: the adversary would only raise the teacher's entropy, of which the student feels nothing
+    temperature_schedule: str = schedule_knob("fixed", "annealed")
 
     def build(self, context: LossContext) -> Objective:
         """The objective of one phase."""
-        return SoftCrossEntropyObjective(self.temperature, self.weight)
+        return SoftCrossEntropyObjective(self.weight, self.temperature, self.temperature_schedule)

@@ -16,13 +16,15 @@ from engine.catalogue import Catalogue
 from engine.errors import InputError, unknown_name
 from engine.knobs import Knob
 from engine.recipe import DATA, MAX_EPOCHS, MAX_SEED
+from pages.parts import teachers
 from pages.parts.words import find, say
 
 FULL_PRECISION = 32
 PRUNING = {"none": None, "magnitude": "prune_magnitude", "channels": "prune_channels"}
 QUANTIZER, REPAIR = "quantize_linear", "recalibrate"
 VIEW = ("image", "point")
-FIXED = ("task", "teacher", "student", "loss", "labels", "epochs", "pruning", "bits", "finetune", "seed", "data", *VIEW)
+FIXED = ("task", "teacher", "student", "loss", "labels", "epochs", "pruning", "bits", "finetune", "seed", "data",
+         *teachers.NAMES, *VIEW)  # fmt: skip
 RESERVED = ("embed", "embed_options")
 
 
@@ -102,10 +104,9 @@ def to_recipe(form: Form) -> dict[str, Any]:
     Stages that act while training join the training phase, the others follow it. What is pruned at once is pruned after
     training; bits that are trained then train in the repair that follows, since masks come before quantizers.
     """
-    get, rows = form.get, catalogue.current()
+    get = form.get
     loss = _part(form, "losses", get("loss"))
-    teachers = [get("teacher")] if rows.row("losses", get("loss")).get("needs_teacher") else []
-    train: dict[str, Any] = {"epochs": get("epochs"), "loss": loss, "teachers": teachers, "stages": []}
+    train: dict[str, Any] = {"epochs": get("epochs"), "loss": loss, "teachers": teachers.of(form.values), "stages": []}
     repair: dict[str, Any] = {**train, "epochs": get("finetune"), "stages": []}
     after: dict[str, Any] = {"epochs": 0, "stages": []}
     cut = _cut_after_training(form)
@@ -133,8 +134,7 @@ def values_of(recipe: Mapping[str, Any]) -> dict[str, Any]:
     values |= {"epochs": first["epochs"], "loss": loss["name"], "pruning": "none", "bits": FULL_PRECISION}
     values |= {"finetune": phases[1]["epochs"] if len(phases) > 1 else 0}
     values |= {_name("teaching", k): v for k, v in loss.items() if k not in ("name", "factor")}
-    if first.get("teachers") and isinstance(first["teachers"][0], str):
-        values["teacher"] = first["teachers"][0]
+    values |= teachers.values_of(list(first.get("teachers", ())), recipe["student"])
     for stage in (s for p in phases for s in p.get("stages", ())):
         values |= _stage_values(stage)
     return values
@@ -155,10 +155,11 @@ def _fields(form: Form, rows: Catalogue) -> Iterator[Field]:
     yield _choice("task", tasks, tasks[0], "models")
     task = form.values["task"]
     usual = defaults(task)
-    teachers, students = rows.teachers(task), rows.students(task)
-    yield _choice("teacher", teachers, usual.get("teacher", teachers[0]), "models")
+    known, students = rows.teachers(task), rows.students(task)
+    yield _choice("teacher", known, usual.get("teacher", known[0]), "models")
     yield _choice("student", students, usual["student"], "models")
     yield _choice("loss", rows.names("losses"), usual["loss"], "teaching")
+    yield from (Field(knob, "models") for knob in teachers.knobs(form.values, usual))
     yield from _knobs(form, rows, "losses", form.values["loss"], "teaching", usual)
     yield from _budget(rows.row("tasks", task), usual)
     yield _choice("pruning", _installed(rows), usual["pruning"], "pruning")

@@ -13,7 +13,7 @@ from pages.parts import state
 from pages.parts.choices import FULL_PRECISION, Field, Form
 from pages.parts.words import count, find, number, say
 
-KINDS = {"task": "tasks", "teacher": "models", "student": "models", "loss": "losses"}
+KINDS = {"task": "tasks", "teacher": "models", "student": "models", "assistant": "models", "loss": "losses"}
 FEW = 3
 SECONDARY = ("scope", "keep_first", "granularity", "scale")
 TEMPERATURES = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 16.0, 20.0)
@@ -90,7 +90,7 @@ def _choices(field: Field, label: str, help_text: str) -> None:
 
     options = list(field.knob.choices)
     if field.name in KINDS:
-        if field.name == "student":
+        if field.name in ("student", "assistant"):
             options = catalogue.current().students(st.session_state["task"])
         st.selectbox(label, options, key=field.name, help=help_text, format_func=words)
     elif len(options) <= FEW:

@@ -68,7 +68,8 @@ def batch(labelled: bool = True, seed: int = 0) -> Batch:
 def value(name: str, student: nn.Module, rows: Batch, loss: Objective | None = None) -> Tensor:
     """The loss of one batch with a frozen teacher."""
     loss = loss or objective(name)
-    teachers = [frozen_teacher(loss)] if LOSSES[name].needs_teacher else []
+    least = LOSSES[name].least_teachers if LOSSES[name].needs_teacher else 0
+    teachers = [frozen_teacher(loss) for _ in range(least)]
     optimizer = torch.optim.SGD([*student.parameters(), *loss.parameters()], 0.1)
     with student_reader(student, loss) as reader:
         return loss.loss(Step(student, rows, teachers, optimizer, 0, 10, reader))
@@ -159,7 +160,7 @@ def test_each_phase_gets_an_objective_of_its_own(name: str) -> None:
 @every_loss
 def test_a_recipe_keeps_every_setting(name: str) -> None:
     settings = check_values(knobs_of(LOSSES[name]), {}, name)
-    teachers = ["teacher"] if LOSSES[name].needs_teacher else []
+    teachers = ["teacher"] * LOSSES[name].least_teachers if LOSSES[name].needs_teacher else []
     phase = {"epochs": 1, "loss": {"name": name, **settings}, "teachers": teachers}
     recipe = Recipe.from_json({"task": "fashion_mnist", "student": "plain_1k5", "phases": [phase]})
     assert dict(recipe.phases[0].loss[0].values) == settings
