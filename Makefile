@@ -28,7 +28,7 @@ ifneq ($(shell cat $(DEV_STAMP) 2>/dev/null),$(CURDIR))
 $(DEV_STAMP): moved
 endif
 
-.PHONY: help install install-dev run test lint format types bench evidence catalogue screenshots clean moved
+.PHONY: help install install-dev run test lint format types bench evidence catalogue pictures screenshots clean moved
 
 help:  ## this list
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -56,6 +56,9 @@ types: install-dev  ## mypy, strict
 
 catalogue: install  ## write engine/catalogue.json from the plug-ins
 	@$(PY) -m engine catalogue
+
+pictures: install  ## compute what each method does to a real layer, for the page Methods (after a new or changed method)
+	@$(PY) -m sample_data.pictures $(ARGS)
 
 bench: install-dev  ## speed: training loop, first page, sliders, kernels (docs/figures.md)
 	@for file in $(filter-out benchmarks/evidence%,$(SCRIPTS)); do echo "== $$file"; $(PY) $$file $(ARGS); done

@@ -69,6 +69,7 @@ def pictures(found: dict[str, str]) -> tuple[Picture, ...]:
         Picture("sweep", f"sweep?sweep={found['sweep']}", chart),
         Picture("trial", f"trial?key={found['trial']}&view=layers", ".st-key-trial_layers"),
         Picture("results", "results", '[data-testid="stDataFrame"]'),
+        Picture("methods", "methods?method=prune_n_m", ".st-key-methods_matrix .main-svg"),
     )
 
 
@@ -132,7 +133,7 @@ def wait_until_healthy(address: str, server: subprocess.Popen[bytes]) -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--home", help="show this home's results instead of build/screenshots'")
-    parser.add_argument("--only", help="one picture: explore, front, sweep, trial or results")
+    parser.add_argument("--only", help="one picture: explore, front, sweep, trial, results or methods")
     return parser.parse_args()
 
 

@@ -16,7 +16,7 @@ from starlette.routing import Route
 FILE = Path(streamlit.__file__).parent / "static" / "index.html"
 TOLD = '<script>window.__streamlit = {BACKEND_BASE_URL: location.origin + "/"}</script>'
 # the addresses of app.py's navigation; the first page lives at the bare address
-FIRST, OTHERS = "explore", ("sweep", "front", "trial", "results")
+FIRST, OTHERS = "explore", ("sweep", "front", "trial", "results", "methods")
 
 
 def _html(text: str) -> str:

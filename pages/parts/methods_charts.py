@@ -1,0 +1,92 @@
+"""The page Methods' figures: cached by what they show, in the page's font, with their alt texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import streamlit as st
+
+from engine.api_methods import Pictures
+from engine.figures import histograms, lessons, matrices
+from engine.figures import norms as norm_panes
+from pages.parts import charts
+from pages.parts.drawing import Drawn
+from pages.parts.words import say
+
+CONFIG = {**charts.CONFIG, "displayModeBar": False}
+Facts = Mapping[str, Any]
+Arrays = Mapping[str, npt.NDArray[Any]]
+Shown = tuple[Drawn, str]
+
+
+def show(drawn: Shown, key: str) -> None:
+    """Draw a figure with its alt text."""
+    figure, alt = drawn
+    st.plotly_chart(figure, key=key, theme=None, config=CONFIG, alt=alt)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def matrices_of(name: str, _kept: Pictures, _facts: Facts, look: str) -> Shown:
+    """The layer's weights before and after."""
+    info = matrices.matrices_info(_kept.arrays["before"], _kept.arrays[f"stages/{name}/after"], _facts["kept"])
+    return _framed(matrices.matrices_figure(info, look)), matrices.alt_matrices(info)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def weights(name: str, layer: str, _facts: Facts, look: str) -> Shown:
+    """How many weights have which value, before and after."""
+    before, after = _facts["counts"]
+    edges = np.linspace(-_facts["reach"], _facts["reach"], len(before) + 1).tolist()
+    return _histogram(layer, {"edges": edges, "before": before, "after": after}, {}, look)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def inputs(name: str, _arrays: Arrays, look: str) -> Shown:
+    """How often which value enters the layer, before and after."""
+    before, after = (row.tolist() for row in _arrays["inputs"])
+    edges = np.linspace(*_arrays["input_range"].astype(float), len(before) + 1).tolist()
+    words = {"weights_value": say("methods_picture.input_axis"), "weights_count": say("methods_picture.input_count")}
+    return _histogram(say("methods_picture.entering"), {"edges": edges, "before": before, "after": after}, words, look)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def norms(name: str, _arrays: Arrays, look: str) -> Shown:
+    """Means and variances, before and after."""
+    info = norm_panes.norms_info(_arrays["mean"].tolist(), _arrays["variance"].tolist())
+    return _framed(norm_panes.norms_figure(info, look)), norm_panes.alt_norms(info)
+
+
+@st.cache_resource(max_entries=128, show_spinner=False)
+def lesson(name: str, _kept: Pictures, place: int, row: int, look: str) -> Shown:
+    """What a loss says about one image at one setting."""
+    index, push = _kept.index, _kept.arrays[f"losses/{name}/push"][row, place].astype(float).tolist()
+    student, teacher = (_kept.arrays[side][place].tolist() for side in ("student", "teacher"))
+    info = lessons.lesson_info(index["classes"], student, push, index["labels"][place], teacher)
+    return _framed(lessons.lesson_figure(info, look)), lessons.alt_lesson(info)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def alike(name: str, _kept: Pictures, look: str) -> Shown:
+    """Tables of cosines of the ten images inside both networks."""
+    pair = [_kept.arrays[f"losses/{name}/alike_{side}"] for side in ("teacher", "student")]
+    names = [_kept.index["classes"][i] for i in _kept.index["labels"]]
+    return _framed(matrices.alike_figure(pair, names, look)), matrices.alt_alike(pair)
+
+
+def _histogram(layer: str, counts: Facts, words: Mapping[str, str], look: str) -> Shown:
+    words = {"weights_before": say("methods_picture.was"), "weights_after": say("methods_picture.now"), **words}
+    info = histograms.histogram_info(layer, counts)
+    return _framed(histograms.histogram_figure(info, look, labels=words, height=210)), histograms.alt_histogram(
+        info, words
+    )
+
+
+def _framed(drawn: dict[str, Any]) -> Drawn:
+    """Text in the font that the page already has."""
+    drawn["layout"]["font"] = {**drawn["layout"]["font"], "family": charts.FONT}
+    if drawn["layout"]["margin"]["l"] > 8:
+        drawn["layout"]["margin"] = {**drawn["layout"]["margin"], "l": 8, "r": 12, "b": 40}
+    return Drawn(drawn)

@@ -1,0 +1,98 @@
+"""A loss on real images: shares and pushes class by class for one setting, and inner maps where it looks inside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from engine import preview
+from engine.api_methods import Entry, Pictures
+from engine.preview import Preview
+from pages.parts import charts, methods_charts, methods_html, trial_html
+from pages.parts.words import number, say
+
+Facts = Mapping[str, Any]
+TASK = "fashion_mnist"  # of sample_data.pictures
+IMAGE, KNOB, VALUE = "methods_image", "methods_knob", "methods_value"
+DEFAULT_IMAGE = 6  # the shirt, which the teacher takes for several things
+
+
+def panel(entry: Entry, kept: Pictures, facts: Facts, look: str) -> None:
+    """Choices on top, then the chart, then what is inside."""
+    arrays, seen = kept.of(entry), preview.preview(TASK)
+    st.html(charts.title(say("methods_lesson.title"), say("methods_lesson.sub", student=kept.index["student"])))
+    if "push" not in arrays:
+        st.caption(say("methods_lesson.no_push"))
+    else:
+        _lesson(entry, kept, facts, seen, look)
+    if "images" in arrays:
+        st.html(charts.title(say("methods_lesson.changed"), say("methods_lesson.changed_sub")))
+        st.html(methods_html.pairs([seen.images[i] for i in kept.index["images"]], list(arrays["images"])))
+    if facts["taps"]:
+        _inside(entry, kept, facts, seen, look)
+
+
+def _lesson(entry: Entry, kept: Pictures, facts: Facts, seen: Preview, look: str) -> None:
+    names = kept.index["classes"]
+    picture, chosen = st.columns([1, 4.2], vertical_alignment="center")
+    with chosen:
+        place = _image(names)
+        row = _setting(entry, facts)
+    with picture:
+        pixels = seen.images[kept.index["images"][place]]
+        st.html(trial_html.image(pixels, say("soft.image_alt", name=names[kept.index["labels"][place]])))
+    methods_charts.show(methods_charts.lesson(entry.name, kept, place, row, look), "methods_lesson")
+    st.html(f'<p class="sh-sub">{say("methods_lesson.told", value=number(facts["values"][row]))}</p>')
+
+
+def _image(names: list[str]) -> int:
+    if st.session_state.get(IMAGE) not in range(len(names)):
+        st.session_state[IMAGE] = DEFAULT_IMAGE
+    told = say("methods_lesson.image_help")
+    chosen = st.selectbox(
+        say("methods_lesson.image"), range(len(names)), key=IMAGE, help=told, format_func=lambda i: names[i]
+    )
+    return int(chosen)
+
+
+def _setting(entry: Entry, facts: Facts) -> int:
+    """The row of the pictures' settings: 0 is the defaults, then every value of one setting after the other."""
+    offered = {name: values for name, values in facts["settings"].items() if len(values) > 1}
+    if not offered:
+        return 0
+    defaults = {k["name"]: k["default"] for k in entry.row["knobs"]}
+    left, right = st.columns([1, 1.6])
+    with left:
+        told = say("methods_lesson.knob_help")
+        key = f"{KNOB}_{entry.name}"
+        knob = st.selectbox(say("methods_lesson.knob"), list(offered), key=key, help=told, format_func=_spoken)
+    with right:
+        key = f"{VALUE}_{entry.name}_{knob}"
+        value = st.select_slider(_spoken(knob), offered[knob], defaults[knob], key=key, format_func=_spoken)
+    return row_of(facts, knob, value)
+
+
+def row_of(facts: Facts, knob: str, value: Any) -> int:
+    """Where the picture of one setting stands among all of a loss."""
+    at = 1
+    for name, values in facts["settings"].items():
+        if name == knob:
+            return at + int(values.index(value))
+        at += len(values)
+    return 0
+
+
+def _spoken(value: Any) -> str:
+    return number(value) if isinstance(value, float) else str(value).replace("_", " ")
+
+
+def _inside(entry: Entry, kept: Pictures, facts: Facts, seen: Preview, look: str) -> None:
+    arrays = kept.of(entry)
+    st.html(charts.title(say("methods_lesson.maps"), say("methods_lesson.maps_sub")))
+    images = [seen.images[i] for i in kept.index["images"]]
+    st.html(methods_html.maps(arrays, images, facts["taps"]))
+    if "alike_teacher" in arrays:
+        st.html(charts.title(say("methods_lesson.alike"), say("methods_lesson.alike_sub")))
+        methods_charts.show(methods_charts.alike(entry.name, kept, look), "methods_alike")

@@ -1,0 +1,49 @@
+"""The list of everything in the catalogue, with a field that searches names, titles and words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import groupby
+
+import streamlit as st
+
+from engine.api_methods import Entry
+from pages.parts import links
+from pages.parts.words import say
+
+SEARCH = "methods_search"
+
+
+def panel(known: Sequence[Entry], chosen: Entry) -> None:
+    """The search field, then group after group of links; the entry that is shown stands out."""
+    typed = str(st.text_input(say("methods_list.search"), key=SEARCH, placeholder=say("methods_list.hint"),
+                              help=say("methods_list.help")) or "")  # fmt: skip
+    found = matching(known, typed)
+    if not found:
+        st.caption(say("methods_list.nothing", typed=typed[:40]))
+    with st.container(key="methods_list"):
+        for group, members in groupby(found, key=lambda e: e.group):
+            st.html(f'<h3 class="sh-group">{say(f"methods_group.{group}")}</h3>')
+            for entry in members:
+                with st.container(key="methods_chosen" if entry == chosen else f"methods_at_{entry.kind}_{entry.name}"):
+                    links.link("methods", {"method": entry.name}, short(entry))
+
+
+def matching(known: Sequence[Entry], typed: str) -> list[Entry]:
+    """Entries in which every typed word occurs: in the name, the title, the help, the source or the settings."""
+    wanted = typed.lower().split()
+    return [e for e in known if all(word in _text(e) for word in wanted)]
+
+
+def short(entry: Entry) -> str:
+    """The title; under the heading of all losses only what tells one way of distilling from another."""
+    title = str(entry.row["title"])
+    inside = re.fullmatch(r"\w+ \((.+)\)", title) if entry.kind == "losses" and entry.row["needs_teacher"] else None
+    return inside.group(1)[:1].upper() + inside.group(1)[1:] if inside else title
+
+
+def _text(entry: Entry) -> str:
+    row = entry.row
+    words = [entry.name, entry.name.replace("_", " "), row["title"], row["help"], row["source"], row.get("expect", "")]
+    return " ".join([*words, *(k["name"] for k in row["knobs"]), entry.group]).lower()
