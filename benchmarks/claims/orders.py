@@ -32,7 +32,7 @@ class Contest:
         return {name: [of_seed(body(self.student, *some), s) for s in self.seeds] for name, some in phases.items()}
 
 
-CONTESTS = (Contest("plain_5k"), Contest("plain_10k", seeds=THREE), Contest("plain_5k", epochs=8, seeds=THREE))
+CONTESTS = (Contest("plain_5k"), Contest("plain_10k", seeds=THREE))
 
 
 def runs(contest: Contest, journal: Journal) -> dict[str, list[Run]]:

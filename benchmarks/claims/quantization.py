@@ -59,4 +59,14 @@ CLAIMS = (
         "Jacob et al. 2018, arXiv:1712.05877", -0.005,
         tuple(rounded(s, linear(8), None) for s in (SMALL, MIDDLE)),
     ),
+    Claim(
+        "group_scales", "At 3 bits: is a scale for every 16 weights better than one for each channel?",
+        "Shen et al. 2020, Q-BERT, arXiv:1909.05840, section 2", 0.003,
+        tuple(rounded(s, linear(3, granularity="group", group=16), linear(3)) for s in (SMALL, MIDDLE)),
+    ),
+    Claim(
+        "affine", "At 3 bits: are levels that follow the weights' range better than symmetric ones?",
+        "Krishnamoorthi 2018, arXiv:1806.08342, section 2", 0.003,
+        tuple(rounded(s, linear(3, scheme="affine"), linear(3)) for s in (SMALL, MIDDLE)),
+    ),
 )  # fmt: skip
