@@ -24,7 +24,7 @@ import torch
 from benchmarks.claims import distillation, pruning, quantization
 from benchmarks.claims.journal import Journal
 from benchmarks.claims.report import report
-from benchmarks.claims.running import complete, run
+from benchmarks.claims.running import MOST, complete, run
 from benchmarks.claims.values import RECALIBRATE, Claim, Setting, apply, body, train
 from engine.errors import unknown_name
 from engine.files import atomic_write
@@ -67,6 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--home", default="build/claims", help="where trained students and the journal are kept")
     parser.add_argument("--only", nargs="+", default=[], metavar="CLAIM", help="some claims; the page is not written")
+    parser.add_argument(
+        "--tries", type=int, choices=range(1, MOST + 1), default=MOST, help="settings of a claim at most"
+    )
     parser.add_argument("--quick", action="store_true", help="one small claim; the page is not written")
     parser.add_argument("--report", action="store_true", help="train nothing, write the page from what is there")
     options = parser.parse_args(arguments)
@@ -74,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     journal = Journal(Home.locate(options.home))
     claims = [quick()] if options.quick else chosen(options.only)
     if not options.report:
-        run(claims, journal)
+        run(claims, journal, options.tries)
     part = options.quick or bool(options.only)
     text = report({"Some claims": claims} if part else GROUPS, journal, about())
     print(text)

@@ -53,7 +53,7 @@ class TestVerdict:
         gained = (method.mean(1) - control.mean(1)).mean()
         assert both.found.difference == pytest.approx(gained)
         assert both.found.low < gained < both.found.high
-        assert (both.bytes, both.macs) == (0.25, 0.25)
+        assert (both.bytes, both.macs, both.ahead) == (0.25, 0.25, 3)
         assert verdict(both.found, 0.01) == SHOWN
         assert interval(both.found).startswith(f"+{100 * gained:.2f} (+")
 

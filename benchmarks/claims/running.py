@@ -13,14 +13,20 @@ from engine import statistics
 from engine.recipe import Recipe
 from engine.statistics import Difference
 
+MOST = 3  # settings of a claim
+
 
 @dataclass(frozen=True)
 class Compared:
-    """Two recipes over the same seeds: means of both, the paired difference, bytes and multiply-adds as ratios."""
+    """Two recipes over the same seeds: means of both, the paired difference, bytes and multiply-adds as ratios.
+
+    ``ahead`` is the number of seeds with which the method is better.
+    """
 
     method: float
     control: float
     found: Difference
+    ahead: int
     bytes: float
     macs: float
     seconds: float
@@ -47,7 +53,9 @@ def compare(methods: Sequence[Run], controls: Sequence[Run]) -> Compared:
     ratios = [float(np.mean([getattr(m, field) / getattr(c, field) for m, c in zip(methods, controls, strict=True)]))
               for field in ("bytes", "macs")]  # fmt: skip
     seconds = sum(run.seconds for run in (*methods, *controls))
-    return Compared(float(sides[0].mean()), float(sides[1].mean()), found, *ratios, seconds)
+    means = [side.mean(1) for side in sides]
+    ahead = int((means[0] > means[1]).sum())
+    return Compared(float(sides[0].mean()), float(sides[1].mean()), found, ahead, *ratios, seconds)
 
 
 def finding(claim: Claim, setting: Setting, journal: Journal) -> Finding | None:
@@ -66,9 +74,9 @@ def findings(claim: Claim, journal: Journal) -> list[Finding]:
     return [one for one in found if one is not None]
 
 
-def run(claims: Sequence[Claim], journal: Journal) -> None:
+def run(claims: Sequence[Claim], journal: Journal, tries: int = MOST) -> None:
     """All claims' first settings, then the second ones of those that are not shown yet, then the third ones."""
-    for depth in range(max(len(claim.settings) for claim in claims)):
+    for depth in range(tries):
         for claim in claims:
             tried = [finding(claim, setting, journal) for setting in claim.settings[:depth]]
             if depth < len(claim.settings) and not any(one and one.verdict == SHOWN for one in tried):
