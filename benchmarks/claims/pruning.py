@@ -27,7 +27,8 @@ def tuned(student: str, method: Json, control: Json | None, epochs: int = 1, los
 def fresh(student: str, method: Json, control: Json, epochs: int) -> Setting:
     """A student that is sparse from its first step."""
     arms = [body(student, train(epochs, stage)) for stage in (method, control)]
-    return Setting(f"{student}, {method['sparsity']:.0%} zeros, {epochs} epochs", *arms)
+    each = " of each layer" if method.get("scope") == "layer" else ""
+    return Setting(f"{student}, {method['sparsity']:.0%} zeros{each}, {epochs} epochs", *arms)
 
 
 def sparse(method: str, sparsity: float) -> Json:
@@ -79,7 +80,9 @@ CLAIMS = (
     Claim(
         "snip", "Before any training: do sensitive connections beat a draw by lot?",
         "Lee et al. 2019, arXiv:1810.02340", 0.01,
-        tuple(fresh(s, zeros("snip", z), zeros("random", z), 2) for s, z in FRESH),
+        (fresh(SMALL, zeros("snip", 0.9), zeros("random", 0.9), 2),
+         fresh(SMALL, zeros("snip", 0.9, scope="layer"), zeros("random", 0.9, scope="layer"), 2),
+         fresh(MIDDLE, zeros("snip", 0.8), zeros("random", 0.8), 2)),
     ),
     Claim(
         "movement", "With most weights gone: is movement while tuning a better score than size?",
