@@ -119,6 +119,6 @@ CLAIMS = (
     Claim(
         "recalibrate", "Without training: do new BatchNorm statistics repair what pruning and rounding break?",
         "Li et al. 2020, EagleEye, arXiv:2007.02491", 0.05,
-        (repaired(SMALL, 0.5, 4), repaired(MIDDLE, 0.7, 4)),
+        (repaired(SMALL, 0.5, 4), repaired(MIDDLE, 0.7, 4), repaired(SMALL, 0.7, 4)),
     ),
 )  # fmt: skip
