@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 
-from benchmarks.claims import distillation, pruning, quantization
+from benchmarks.claims import distillation, pruning, quantization, teachers
 from benchmarks.claims.journal import Journal
 from benchmarks.claims.report import report
 from benchmarks.claims.running import MOST, complete, run
@@ -34,6 +34,7 @@ from engine.measure import machine
 OUT = Path(__file__).resolve().parents[1] / "docs" / "evidence" / "methods.md"
 GROUPS: dict[str, tuple[Claim, ...]] = {
     "Distillation": distillation.CLAIMS,
+    "Teachers and temperatures": teachers.CLAIMS,
     "Pruning": pruning.CLAIMS,
     "Quantization": quantization.CLAIMS,
 }
