@@ -28,7 +28,7 @@ from engine.step import NO_LABEL, TeacherSource
 from engine.taps import tap_paths
 from engine.tasks._base import Task
 from engine.teaching import forward, load_teacher, outputs
-from engine.training import CachedTeacher, FitPlan, LiveTeacher, StepReport, build_objective, fit
+from engine.training import CachedTeacher, FitPlan, LiveTeacher, StepReport, build_objective, fit, peer_seed
 
 CALIBRATION_EXAMPLES = 512
 CALIBRATION_BATCH = 128
@@ -114,6 +114,12 @@ class Bench:
         # one memory format from the start: a resumed student must compute bit for bit like one in memory
         return self.spec.make().to(memory_format=torch.channels_last)
 
+    def peer(self, seed: int) -> nn.Module:
+        """Another untrained student, with the initial weights of ``seed``; torch's generator is left as it was."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return self.spec.make()
+
 
 def build_stages(phase: Phase) -> list[Stage]:
     """The phase's stages as plug-ins."""
@@ -198,10 +204,11 @@ def _fit(
 ) -> list[CurvePoint]:
     recipe, spec = bench.recipe, bench.spec
     phase = recipe.phases[number]
-    objective = build_objective(phase.loss, spec.taps)
+    train_split = bench.task.split(recipe.data, "train")
+    plan = FitPlan(phase.epochs, spec.batch_size, spec.learning_rate, spec.weight_decay, recipe.seed, number)
+    objective = build_objective(phase.loss, spec.taps, train_split.inputs, lambda i: bench.peer(peer_seed(plan, i)))
     teachers = [_teacher(bench, t, objective) for t in phase.teachers]
     last = StepReport(0, 0, 0, phase.epochs, 0.0)
-    plan = FitPlan(phase.epochs, spec.batch_size, spec.learning_rate, spec.weight_decay, recipe.seed, number)
 
     def on_step(step: StepReport) -> None:
         nonlocal last
@@ -217,7 +224,6 @@ def _fit(
         bench.report({"quality": quality, "curve": dataclasses.asdict(point)})
         return quality
 
-    train_split = bench.task.split(recipe.data, "train")
     return fit(model, objective, train_split, bench.labelled, teachers, stages, plan, context, on_step, evaluate)
 
 

@@ -86,12 +86,14 @@ class LiveTeacher:
             return self._reader(inputs)
 
 
-def build_objective(parts: Sequence[Part], taps: Mapping[str, str] | None = None) -> Objective:
+def build_objective(parts: Sequence[Part], taps: Mapping[str, str] | None = None, inputs: Tensor | None = None,
+                    make_student: Callable[[int], nn.Module] | None = None) -> Objective:  # fmt: skip
     """The objective of a phase: one loss, or the sum of several with their factors.
 
-    ``taps`` are the student's; a loss that asks for a role which they lack raises :class:`InputError`.
+    ``taps`` are the student's; a loss that asks for a role which they lack raises :class:`InputError`. ``inputs`` and
+    ``make_student`` are what :class:`LossContext` holds for losses that ask.
     """
-    context = LossContext(taps or {})
+    context = LossContext(taps or {}, inputs, make_student)
     built = [registry.get("losses", part.name)(**dict(part.values)).build(context) for part in parts]
     factors = [part.factor for part in parts]
     objective: Objective = built[0] if factors == [1.0] else SumObjective(built, factors)
@@ -194,6 +196,14 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
 def derived_seed(plan: FitPlan) -> int:
     """One seed for each recipe seed and phase, so that a resumed recipe draws what an uninterrupted one draws."""
     return (plan.seed * 1_000_003 + plan.phase) % MAX_SEED
+
+
+def peer_seed(plan: FitPlan, number: int) -> int:
+    """The seed of the ``number``-th student (0 to 15) that is trained beside the recipe's own in a phase.
+
+    It lies above every recipe's seed, so that no peer starts with the weights of another trial's student.
+    """
+    return (1 << 40) + derived_seed(plan) * 16 + number
 
 
 @contextmanager

@@ -44,7 +44,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         *("engine.search.space", "engine.search.plan", "engine.search.orders", "engine.search.importance"),
         *("engine.search.ranking", "engine.search.longer", "engine.search.atlas", "engine.search.allocation"),
     ),
-    "tensors": ("engine.weights", "engine.step", "engine.taps", "engine.cuda"),
+    "tensors": ("engine.weights", "engine.step", "engine.taps", "engine.cuda", "engine.attack"),
     "plug-ins": (
         *("engine.tasks", "engine.losses", "engine.stages", "sample_models"),
         *("engine.artifact", "engine.measure"),

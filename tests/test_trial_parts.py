@@ -79,6 +79,13 @@ class TestWordsOfSteps:
         assert len(trial_steps.ends({**side("a", 400), "dense": side("a", 400)})) == 1, "a dense student is one end"
         assert len(trial_steps.ends({**side("b", 100), "dense": None})) == 1
 
+    def test_settings_that_a_loss_learns_are_told_epoch_by_epoch(self) -> None:
+        learned = [{"temperature": 3.5, "weight": 0.9}, {"temperature": 2.251, "weight": 0.8}]
+        curve = [{"epoch": 1, "quality": 0.8}, *({"moved": values} for values in learned)]
+        told = trial_steps.moved_words(curve)
+        assert "temperature 3.50, 2.25; weight 0.90, 0.80" in told
+        assert trial_steps.moved_words([{"epoch": 1}, {"epoch": 2, "moved": {}}]) == ""
+
 
 class TestPieces:
     def example(self, **changed: Any) -> dict[str, Any]:

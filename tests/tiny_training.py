@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from engine.losses._base import LossContext, Objective
 from engine.losses.cross_entropy import CrossEntropyObjective
 from engine.losses.kd import KD
+from engine.recipe import Part
 from engine.result import CurvePoint
 from engine.stages._base import Stage, StageContext
 from engine.step import Batch, Step
 from engine.tasks._base import Split
-from engine.training import CachedTeacher, FitPlan, fit
+from engine.training import CachedTeacher, FitPlan, build_objective, fit
 
 CLASSES = 4
 TAPS = {"first_map": "0", "middle_map": "2", "last_map": "2", "last_feature": "4"}
@@ -51,6 +52,11 @@ def teacher_logits(data: Split) -> Tensor:
 def kd() -> Objective:
     """Distillation as in the default run."""
     return KD(4.0, 0.9).build(LossContext())
+
+
+def built(parts: Sequence[Part]) -> Objective:
+    """The objective of these losses, with all that a loss may ask for."""
+    return build_objective(parts, TAPS, split().inputs, lambda number: net(100 + number))
 
 
 def weights_hash(model: nn.Module) -> str:

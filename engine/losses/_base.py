@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,14 +16,34 @@ TEACHER_MODES = ("none", "cached", "live")
 
 @dataclass(frozen=True)
 class LossContext:
-    """What a loss may use when it builds its objective: ``taps`` of the student by role, as its ModelSpec maps them."""
+    """What a loss may use when it builds its objective.
+
+    ``taps``: the student's, by role, as its ModelSpec maps them. ``inputs`` [N, ...]: those of the training split.
+    ``make_student(i)``: a fresh student with initial weights of its own, the i-th besides the one that is trained.
+    """
 
     taps: Mapping[str, str] = field(default_factory=dict)
+    inputs: Tensor | None = None
+    make_student: Callable[[int], nn.Module] | None = None
+
+    def training_inputs(self) -> Tensor:
+        """The inputs of the training split [N, ...]; ValueError where whoever made this context gave none."""
+        if self.inputs is None:
+            raise ValueError("this loss reads the training inputs: LossContext(inputs=...)")
+        return self.inputs
+
+    def another_student(self, number: int) -> nn.Module:
+        """What ``make_student(number)`` gives; ValueError where whoever made this context gave none."""
+        if self.make_student is None:
+            raise ValueError("this loss trains a second student: LossContext(make_student=...)")
+        return self.make_student(number)
 
 
 class Objective(nn.Module):
     """Turns one batch into a scalar. Its own ``parameters()`` join the loop's optimizer.
 
+    Those that require no gradient are left out: an objective with an optimizer of its own (a discriminator, learned
+    settings) keeps them so, or in buffers, and random draws come from torch's own generator, which the loop seeds.
     ``student_taps`` and ``teacher_taps`` are roles that ModelSpec maps to module paths; ``teacher_mode`` says whether
     teacher outputs may come from the cache. ``uses_unlabelled`` False: batches are drawn from labelled examples only.
     ``student_paths`` are the module paths of ``student_taps``, filled in by ``training.build_objective``.

@@ -31,8 +31,18 @@ def panel(run: Row, inside: Row | None, look: str) -> None:
         st.html(charts.title(say("trial_steps.curves"), say("trial_steps.curves_sub")))
         if run.get("curve"):
             trial_charts.show(trial_charts.training(run["key"], run["curve"], quality["metric"], look), "chart_curves")
+            if told := moved_words(run["curve"]):
+                st.caption(told)
         else:
             st.caption(say("trial_steps.no_curve"))
+
+
+def moved_words(curve: Sequence[Row]) -> str:
+    """Where the settings went that a loss learns, epoch by epoch; empty where no loss learns any."""
+    names = dict.fromkeys(name for point in curve for name in point.get("moved") or {})
+    values = {n: [f"{p['moved'][n]:.2f}" for p in curve if n in (p.get("moved") or {})] for n in names}
+    told = [say("trial_steps.moved_one", name=n, values=", ".join(v)) for n, v in values.items()]
+    return say("trial_steps.moved", settings="; ".join(told)) if told else ""
 
 
 def ends(run: Row) -> list[dict[str, Any]]:

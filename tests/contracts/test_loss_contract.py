@@ -40,7 +40,8 @@ class Net(nn.Module):
 def objective(name: str, **values: Any) -> Objective:
     """Built, and shown the tensors at its taps, as the loop does it."""
     torch.manual_seed(0)
-    built: Objective = LOSSES[name](**values).build(LossContext(Net.taps))
+    context = LossContext(Net.taps, batch().inputs, lambda number: Net(100 + number))
+    built: Objective = LOSSES[name](**values).build(context)
     if built.student_taps or built.teacher_taps:
         rows = batch()
         taught = [frozen_teacher(built)(rows.inputs, rows.index, False)] if built.teacher_mode != "none" else []
@@ -131,14 +132,14 @@ def test_the_order_of_a_batch_does_not_matter(name: str) -> None:
 
 
 @every_loss
-def test_a_hidden_row_teaches_through_the_teacher_or_not_at_all(name: str) -> None:
-    """Rows without a label carry NO_LABEL; without a teacher their inputs must not matter either."""
+def test_a_hidden_row_teaches_where_the_loss_says_so_or_not_at_all(name: str) -> None:
+    """Rows without a label carry NO_LABEL; to a loss that draws labelled rows only their inputs must not matter."""
     student, rows = Net(1), batch(labelled=False)
     loss = value(name, student, rows)
     assert loss.isfinite()
     other = torch.where(rows.labelled[:, None], rows.inputs, rows.inputs + 1)
     changed = value(name, student, Batch(other, rows.labels, rows.labelled, rows.index))
-    assert torch.equal(loss, changed) is not LOSSES[name].needs_teacher
+    assert torch.equal(loss, changed) is not objective(name).uses_unlabelled
 
 
 @every_loss

@@ -13,7 +13,7 @@ from engine import catalogue, registry
 from engine.losses._base import Loss, Objective
 from engine.recipe import Part
 from engine.tasks._base import Split
-from engine.training import CachedTeacher, LiveTeacher, build_objective
+from engine.training import CachedTeacher, LiveTeacher
 
 LOSSES = registry.registered("losses")
 
@@ -29,7 +29,7 @@ def loss(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> typ
 
 def objective_of(loss: type[Loss]) -> Objective:
     """Built as the pipeline builds it, through a recipe's part."""
-    return build_objective([Part.from_json("losses", {"name": loss.name}, "test")], tiny.TAPS)
+    return tiny.built([Part.from_json("losses", {"name": loss.name}, "test")])
 
 
 def teachers_of(objective: Objective) -> list[Any]:
@@ -100,7 +100,7 @@ def test_hidden_labels_never_matter(loss: type[Loss]) -> None:
 
 def test_can_be_part_of_a_sum(loss: type[Loss]) -> None:
     parts = [Part("losses", "cross_entropy", ()), Part("losses", loss.name, (), 0.5)]
-    objective, model = build_objective(parts, tiny.TAPS), tiny.net()
+    objective, model = tiny.built(parts), tiny.net()
     curve = tiny.train(model, objective, teachers=teachers_of(objective))
     assert math.isfinite(curve[-1].loss)
     assert model.state_dict()["1.num_batches_tracked"] == 12
