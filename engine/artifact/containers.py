@@ -100,6 +100,11 @@ class Containers:
         blob = self.shrink(raw.tobytes())
         return ["gaps", len(mask), len(raw), len(blob), inner[0]], [blob, *inner[1]]
 
+    def take(self, table: NDArray[np.float32], start: int, inner: Entry) -> Entry:
+        """The values of a table; ``inner`` says which, ``start`` where in the table its zero is."""
+        blob = self.shrink(table.tobytes())
+        return ["take", start, len(table), len(blob), inner[0]], [blob, *inner[1]]
+
     def shrink(self, raw: bytes) -> bytes:
         """zstd where it helps. A frame as long as its content would read as plain bytes, so that is stored plain."""
         frame = (self.small if len(raw) < LARGE else self.large).compress(raw)

@@ -14,6 +14,8 @@ stored, and ``holes``, where tensors go:
 - ``["ans", count, stored]``: small integers, as many bits each as they are rare. A byte says how many pieces follow; a
   piece is a width and a weight (two bytes): so many magnitudes, from 0 up, are equally frequent, each sign as often as
   the other. Then a range asymmetric numeral system (Duda 2014, arXiv:1311.2540): state (4 bytes), words (2 each).
+- ``["take", start, count, stored, which]``: ``count`` float32 values, and a stream of small integers that says which of
+  them follow each other, 0 meaning number ``start`` (version 3).
 - hole ``[literal, i]``: after ``literal`` bytes of literals, stream i as it is.
 - hole ``[literal, i, j]``: stream i times stream j in float32, j holding one factor for each row of i.
 - hole ``[literal, i, j, k]`` (version 3): first stream k is taken from i, one number for each row or one for all.
@@ -144,6 +146,8 @@ class _Reader:
             return self.sparse(_whole(row[1], self.size), row[2], row[3])
         if kind == "gaps" and not nested:
             return self.gaps(_whole(row[1], self.size), _whole(row[2], self.size), row[3], row[4])
+        if kind == "take" and not nested:
+            return self.take(_whole(row[1], 128), _whole(row[2], 256), row[3], row[4])
         raise ValueError(f"the packed model names an unknown coding {str(kind)[:20]!r}")
 
     def bits(self, width: int, low: Any, count: int, stored: Any) -> NDArray[Any]:
@@ -163,6 +167,13 @@ class _Reader:
         places = (np.cumsum(steps, dtype=np.int64) + np.cumsum(steps < 255))[steps < 255] - 1
         _whole(int(places.max(initial=0)), max(0, count - 1))
         return self.spread(places, count, values)
+
+    def take(self, start: int, count: int, stored: Any, which: list[Any]) -> NDArray[Any]:
+        table = self.array(_whole(4 * count, self.size), stored).view("<f4")
+        places = self.stream(which).astype(np.int16) + start
+        _whole(-int(places.min(initial=0)), 0)  # a negative place would count from the end
+        _whole(4 * len(places), self.size)
+        return table[places]
 
     def spread(self, places: NDArray[Any], count: int, values: list[Any]) -> NDArray[Any]:
         """Zeros but for the values of a stream at ``places``."""

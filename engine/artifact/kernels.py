@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engine.artifact.matmul import WIDTHS, Product
-from engine.weights.values import InputCode, WeightCode
+from engine.weights.values import Code, InputCode
 
 AUTO, FLOAT, STATIC, DYNAMIC, NBITS, NBITS_INT8 = "auto", "float", "static", "dynamic", "nbits", "nbits_int8"
 RUNTIMES = (AUTO, FLOAT, STATIC, DYNAMIC, NBITS, NBITS_INT8)
@@ -39,7 +39,7 @@ class Plan:
 def choose(
     runtime: str,
     layers: Mapping[str, str],
-    codes: Mapping[str, WeightCode],
+    codes: Mapping[str, Code],
     inputs: Mapping[str, InputCode],
     convolutional: bool,
 ) -> Plan:

@@ -58,6 +58,21 @@ class Coded:
 
 
 @dataclass(frozen=True)
+class Looked:
+    """A float32 tensor of the ONNX file that equals ``table[integers + start] * factor`` (one a row, or None)."""
+
+    integers: NDArray[np.int8]
+    table: NDArray[np.float32]
+    start: int
+    factor: NDArray[np.float32] | None = None
+
+    def restored(self) -> bytes:
+        """What the decoder makes of it."""
+        values = self.table[self.integers.ravel().astype(np.int16) + self.start]
+        return (values if self.factor is None else decoder.scaled(values, self.factor)).tobytes()
+
+
+@dataclass(frozen=True)
 class Product:
     """A float32 tensor of the ONNX file that equals the tensor ``values`` times the scalar tensor ``factor``."""
 
@@ -65,7 +80,7 @@ class Product:
     factor: str
 
 
-Codes = Mapping[str, "Coded | Product"]
+Codes = Mapping[str, "Coded | Looked | Product"]
 
 
 def pack(onnx: bytes, codes: Codes | None = None) -> bytes:
@@ -116,7 +131,8 @@ class _Packer:
         head = index + b"\n" + b"".join(self.literals)
         stored = self.make.head(head)
         digest = hashlib.sha256(self.onnx).digest()
-        version = decoder.VERSION if any(_is_new(hole) for hole in self.holes) else decoder.PLAIN_VERSION
+        new = any(_is_new(hole) for hole in self.holes) or any(row[0] == "take" for row in self.rows)
+        version = decoder.VERSION if new else decoder.PLAIN_VERSION
         fixed = decoder.HEADER.pack(decoder.MAGIC, version, digest, len(self.onnx), len(head), len(stored))
         return b"".join([fixed, stored, *self.blobs])
 
@@ -125,6 +141,8 @@ class _Packer:
         code, raw = self.codes.get(span.name), self.onnx[span.start : span.stop]
         if isinstance(code, Coded) and code.restored() == raw:
             return self.coded(span.name, code)
+        if isinstance(code, Looked) and code.restored() == raw:
+            return self.looked(span.name, code)
         if isinstance(code, Product) and self._equals(code, raw):
             return [self.stored(self.named[code.values]), self.stored(self.named[code.factor])]
         return [self.stored(span)]
@@ -141,6 +159,14 @@ class _Packer:
         which = [streams["integers"], self.add(f"{name}:scale", self.make.floats(best.scale.tobytes(), 4))]
         which += [streams["zero"]] if "zero" in streams else []
         return [*which, best.sizes] if best.sizes else which
+
+    def looked(self, name: str, code: Looked) -> list[int]:
+        """The numbers of the table's values, with the table; factors apart."""
+        entry = self.make.take(code.table, code.start, self.make.integers(code.integers.ravel()))
+        which = [self.add(f"{name}:integers", entry)]
+        if code.factor is not None:
+            which.append(self.add(f"{name}:scale", self.make.floats(code.factor.tobytes(), 4)))
+        return which
 
     def parts(self, code: Coded) -> dict[str, Entry]:
         found = {"integers": self.make.integers(code.integers.ravel())}

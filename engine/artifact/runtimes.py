@@ -12,7 +12,7 @@ from engine.artifact.export import plain, values
 from engine.artifact.template import Built, Template
 from engine.weights import inputs
 from engine.weights.code import bake, input_codes, weight_codes
-from engine.weights.values import WeightCode
+from engine.weights.values import Code
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 NAMES = {
@@ -54,17 +54,17 @@ def name_of(built: Built, found: Mapping[str, Built]) -> str:
     return next((name for name, other in found.items() if other.onnx == built.onnx), SHIPPED)
 
 
-def _applies(runtime: str, template: Template, codes: Mapping[str, WeightCode], ranges: bool) -> bool:
+def _applies(runtime: str, template: Template, codes: Mapping[str, Code], ranges: bool) -> bool:
     if runtime == kernels.STATIC:
         return ranges and bool(codes.keys() & template.kinds.keys())
     bits = [code.bits for name, code in codes.items() if template.kinds.get(name, "Conv") != "Conv"]
     return bool(bits) and (runtime != kernels.NBITS_INT8 or min(bits) <= kernels.NARROW)
 
 
-def _calibrated(model: nn.Module, codes: Mapping[str, WeightCode], batches: Batches) -> nn.Module:
+def _calibrated(model: nn.Module, codes: Mapping[str, Code], batches: Batches) -> nn.Module:
     """A copy whose quantized layers round their inputs too, over the ranges that ``batches`` show."""
     twin = copy.deepcopy(model)
-    for name in codes:
+    for name in (name for name, code in codes.items() if code.simple):
         inputs.attach(twin.get_submodule(name))
     inputs.calibrate(twin, batches)
     return twin

@@ -23,10 +23,10 @@ from engine.artifact.fold import Arrays, Layer, fold, layers_of, pooled_gammas
 from engine.artifact.graph import Graph, Node
 from engine.artifact.kernels import AUTO, choose
 from engine.artifact.matmul import Product as Way
-from engine.artifact.packing import Coded, Product, pack
+from engine.artifact.packing import Coded, Codes, Looked, Product, pack
 from engine.artifact.wire import Span, spans
 from engine.errors import FileError
-from engine.weights.values import InputCode, WeightCode
+from engine.weights.values import Code, InputCode, TableCode, WeightCode
 
 Weights = Mapping[str, "NDArray[Any] | Tensor"]
 MAX_TEMPLATE = 2**30
@@ -44,7 +44,7 @@ class Built:
     """
 
     onnx: bytes
-    codes: Mapping[str, Coded | Product]
+    codes: Codes
     graph_key: str
     simulated: bool
     bits: int | None
@@ -86,7 +86,7 @@ class Template:
     def fill(
         self,
         weights: Weights,
-        codes: Mapping[str, WeightCode] | None = None,
+        codes: Mapping[str, Code] | None = None,
         inputs: Mapping[str, InputCode] | None = None,
     ) -> bytes:
         """The bytes of the ONNX file; see :meth:`build`."""
@@ -95,7 +95,7 @@ class Template:
     def build(
         self,
         weights: Weights,
-        codes: Mapping[str, WeightCode] | None = None,
+        codes: Mapping[str, Code] | None = None,
         inputs: Mapping[str, InputCode] | None = None,
         runtime: str = AUTO,
     ) -> Built:
@@ -170,9 +170,9 @@ class _Variant:
         self.literals = _literals(data, self.spans)
         self.key = _graph_key(self.literals, self.spans)
 
-    def build(self, values: Arrays, codes: Mapping[str, WeightCode], inputs: Mapping[str, InputCode]) -> Built:
+    def build(self, values: Arrays, codes: Mapping[str, Code], inputs: Mapping[str, InputCode]) -> Built:
         tensors: dict[str, NDArray[Any]] = dict(values)
-        known: dict[str, Coded | Product] = {}
+        known: dict[str, Coded | Looked | Product] = {}
         for name, code in inputs.items():
             tensors |= qdq.input_tensors(name, code.scale, code.zero_point)
         for output in self.quantized.outputs:
@@ -199,21 +199,22 @@ class _Variant:
         self,
         layer: Layer,
         values: Arrays,
-        code: WeightCode | None,
+        code: Code | None,
         step: InputCode | None,
         tensors: dict[str, NDArray[Any]],
-        known: dict[str, Coded | Product],
+        known: dict[str, Coded | Looked | Product],
     ) -> None:
         name, factor, bias = layer.name, layer.factor(values), layer.shift(values)
         if code is None:
             column = factor.reshape(-1, *[1] * (values[layer.weight].ndim - 1)).astype(np.float32)
             tensors[layer.weight] = values[layer.weight] * column if layer.norms else values[layer.weight]
-        elif name in self.products:
+        elif name in self.products and isinstance(code, WeightCode):
             tensors |= matmul.tensors(layer, self.products[name], code, factor, bias)
             return
         else:
             made = code.times(factor)
-            if self.quantized.modes.get(name) == qdq.INTEGER and step is not None:
+            integer = self.quantized.modes.get(name) == qdq.INTEGER
+            if integer and step is not None and isinstance(made, WeightCode):
                 tensors |= qdq.integer_tensors(layer, made.integers, made.scale, bias, np.float32(step.scale))
                 known[f"{name}.bias_scale"] = Product(f"{name}.weight_scale", f"{name}.input_scale")
                 return
@@ -231,7 +232,9 @@ class _Variant:
         return b"".join(parts)
 
 
-def _coded(code: WeightCode) -> Coded:
+def _coded(code: Code) -> Coded | Looked:
+    if isinstance(code, TableCode):
+        return Looked(code.integers, code.table, code.start, code.factor)
     return Coded(code.integers, code.scale, code.zero, code.group)
 
 

@@ -41,6 +41,8 @@ def report(onnx: bytes, packed: bytes, bits: Mapping[str, int] | None = None, la
         layer = owner(span.name, names)
         kind, values, size = index["streams"][number], streams[number], stored_bytes(index["streams"][number])
         row = {"layer": layer, "tensor": span.name, "container": containers(kind), "bytes": size, "count": len(values)}
+        if kind[0] == "take":
+            values = _numbered(values)
         if part == INTEGERS and values.dtype == np.int8:
             sources.append(values)
             rows.append(row | integers(values, span.dims, (bits or {}).get(layer or ""), size))
@@ -95,12 +97,19 @@ def _stored(onnx: bytes, index: Mapping[str, Any]) -> Iterator[tuple[Span, int, 
         span, numbers = named[at + literal], [number for number in listed if not isinstance(number, list)]
         # two streams are either integers with their scales, or a product of two tensors with rows of their own
         several = [INTEGERS, SCALES, ZEROS][: len(numbers)]
-        parts = several if len(numbers) > 1 else [INTEGERS if _weights(span) else "numbers"]
+        whole = _weights(span) or index["streams"][numbers[0]][0] == "take"
+        parts = several if len(numbers) > 1 else [INTEGERS if whole else "numbers"]
         at = span.stop
         for number, part in zip(numbers, parts, strict=True):
             if number not in seen:
                 seen.add(number)
                 yield span, number, part
+
+
+def _numbered(values: NDArray[np.float32]) -> NDArray[np.int8]:
+    """Values of a table as their numbers, zero (or where it would be) being 0."""
+    levels, places = np.unique(values, return_inverse=True)
+    return (places - min(max(int((levels < 0).sum()), len(levels) - 128), 128)).astype(np.int8)
 
 
 def _weights(span: Span) -> bool:

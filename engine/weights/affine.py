@@ -114,6 +114,12 @@ def encode(weight: Tensor, scale: Tensor, bits: int, zero: Tensor | None = None,
     return WeightCode(stored, found, bits, points, group if found.ndim == 2 else 0)
 
 
+def coded(integers: Tensor, scale: Tensor, bits: int) -> WeightCode:
+    """Whole numbers (as float32) and their scale, () or [out], as a symmetric code."""
+    whole = integers.to(torch.int8).contiguous().cpu().numpy()
+    return WeightCode(whole, scale.detach().cpu().numpy().astype(np.float32, copy=True), bits)
+
+
 def _rows(weight: Tensor, granularity: str, group: int) -> Tensor:
     """``weight`` as [rows, N], a scale for each; zeros fill a channel's last group up, which changes no scale."""
     flat = weight.reshape(1 if granularity == "tensor" else weight.shape[0], -1)

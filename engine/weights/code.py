@@ -11,14 +11,14 @@ from torch.nn.utils import parametrize
 
 from engine.weights import inputs
 from engine.weights.constraint import WEIGHT, Lattice, Mask, find, incoming, original, weight_of
-from engine.weights.values import InputCode, WeightCode
+from engine.weights.values import Code, InputCode, WeightCode
 
-__all__ = ["InputCode", "WeightCode", "bake", "input_codes", "masks", "weight_codes"]
+__all__ = ["Code", "InputCode", "WeightCode", "bake", "input_codes", "masks", "weight_codes"]
 
 
-def weight_codes(model: nn.Module) -> dict[str, WeightCode]:
-    """The code of every quantized layer's weight, by layer name; layers in float are absent."""
-    codes = {}
+def weight_codes(model: nn.Module) -> dict[str, Code]:
+    """The code of every layer's weight that is rounded or shared, by layer name; layers in float are absent."""
+    codes: dict[str, Code] = {}
     for name, layer in _constrained(model):
         lattice = find(layer, Lattice)
         if lattice is not None and bool(lattice.active):

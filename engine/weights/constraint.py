@@ -14,7 +14,7 @@ from torch.nn.utils import parametrize
 
 from engine.errors import InputError
 from engine.weights import affine
-from engine.weights.values import WeightCode
+from engine.weights.values import Code, WeightCode
 
 WEIGHT = "weight"
 
@@ -65,12 +65,20 @@ class Lattice(Constraint):
         super().__init__()
         self.register_buffer("active", torch.zeros((), dtype=torch.bool))
 
-    def code(self, weight: Tensor) -> WeightCode:
+    def code(self, weight: Tensor) -> Code:
         """What an artifact stores for ``weight`` (as it arrives here); dequantized it equals ``forward(weight)``."""
         raise NotImplementedError
 
 
-class Quantizer(Lattice):
+class Fitted(Lattice):
+    """A lattice whose levels follow from the weights by a rule."""
+
+    def fit(self, weight: Tensor) -> None:
+        """Choose the levels for ``weight`` (what arrives here, masked already) and switch the rounding on."""
+        raise NotImplementedError
+
+
+class Quantizer(Fitted):
     """Rounds to a lattice (see :mod:`affine`) once ``active``; the gradient passes straight through inside its range.
 
     Beyond the outermost level by more than half a step it stops: otherwise such weights drift away from the lattice

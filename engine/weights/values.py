@@ -15,8 +15,9 @@ class WeightCode:
     """One layer's weight as integers on a lattice: ``(integers - zero) * scale``.
 
     ``integers`` int8, shaped like the weight (first axis: output channels). Symmetric (``zero`` None): within
-    -(2^(bits-1)-1) .. 2^(bits-1)-1, or -1, 0, 1 at 1 bit (0 only where the weight is exactly zero). Affine: within
-    -2^(bits-1) .. 2^(bits-1)-1, as is ``zero``, int8 and shaped like ``scale``.
+    -(2^(bits-1)-1) .. 2^(bits-1)-1 (with a learned step also -2^(bits-1) below 8 bits), or -1, 0, 1 at 1 bit (0 only
+    where the weight is exactly zero). Affine: within -2^(bits-1) .. 2^(bits-1)-1, as is ``zero``, int8 and shaped like
+    ``scale``.
 
     ``scale`` float32, above zero, shaped () or [out], or [out, groups]: then each belongs to ``group`` neighbouring
     weights of a flattened output channel, the last one of a channel perhaps to fewer.
@@ -48,6 +49,40 @@ class WeightCode:
     def simple(self) -> bool:
         """Whether integer kernels for convolutions take it: no zero point, at most one scale an output channel."""
         return self.zero is None and self.scale.ndim < 2
+
+
+@dataclass(frozen=True, eq=False)
+class TableCode:
+    """One layer's weight as places in a table: ``table[integers + start] * factor``.
+
+    ``integers`` int8, shaped like the weight; ``table`` float32, ascending, one value for each number that occurs. Zero
+    stands where ``start`` is the number of values below zero. ``factor`` float32 [out], or None for one everywhere.
+    """
+
+    integers: NDArray[np.int8]
+    table: NDArray[np.float32]
+    start: int
+    bits: int
+    factor: NDArray[np.float32] | None = None
+
+    def dequantized(self) -> NDArray[np.float32]:
+        """The float32 weight that the model computes with."""
+        values = self.table[self.integers.astype(np.int16) + self.start]
+        return values if self.factor is None else values * spread(self.factor, values.shape, 0)
+
+    def times(self, factor: NDArray[np.float64]) -> TableCode:
+        """The code of the weight with each output channel multiplied by its ``factor`` [out]."""
+        ones = self.factor is None and bool((factor == 1).all())
+        before = np.float32(1) if self.factor is None else self.factor
+        return replace(self, factor=None if ones else np.asarray(before * factor, np.float32))
+
+    @property
+    def simple(self) -> bool:
+        """No integer kernel takes it."""
+        return False
+
+
+Code = WeightCode | TableCode
 
 
 def spread(values: NDArray[Any], shape: tuple[int, ...], group: int) -> NDArray[Any]:
