@@ -116,6 +116,14 @@ class TestPareto:
         assert "zeros save no time" in same
         assert "zeros save no time" not in faster
 
+    def test_hover_knows_every_way_of_pruning_and_factoring(self) -> None:
+        for name, words in (("taylor", "50 % of the weights are zero"), ("n_m", "50 % of the weights are zero"),
+                            ("channels", "50 % of the channels removed")):  # fmt: skip
+            assert words in figures.pareto_info([row(1, pruning=name, sparsity=0.5)]).points[0].hover
+        factored = figures.pareto_info([row(1, pruning="factor_low_rank", sparsity=0.0, bits=32)]).points[0].hover
+        assert "factored" in factored
+        assert "all weights kept" not in factored
+
     def test_hover_escapes_what_comes_from_outside(self) -> None:
         point = figures.pareto_info([row(1, student="<img src=x>", origin="shipped", machine="<b>m</b>")]).points[0]
         assert "<img" not in point.hover

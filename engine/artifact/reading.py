@@ -153,13 +153,16 @@ class _Graph:
         if name in self.tensors:
             return numpy_helper.to_array(self.tensors[name]).astype(np.float32)
         maker = self.makers.get(name)
+        if maker is not None and maker.op_type == "Transpose" and maker.input[0] in self.tensors:
+            return numpy_helper.to_array(self.tensors[maker.input[0]]).astype(np.float32).T
         if maker is None or maker.op_type != "DequantizeLinear":
             return None
         names = [self._stored(n) for n in maker.input[:2]]
         if any(n not in self.tensors for n in names):
             return None
         integers, scale = (numpy_helper.to_array(self.tensors[n]) for n in names)
-        column = scale.reshape(-1, *[1] * (integers.ndim - 1)) if scale.ndim else scale
+        axis = attribute(maker, "axis", 1) if scale.ndim else None  # outputs come first but in a MatMul's [in, out]
+        column = scale.reshape([-1 if i == axis else 1 for i in range(integers.ndim)])
         return np.asarray(integers.astype(np.float32) * column, np.float32)
 
     def _stored(self, name: str) -> str:

@@ -95,9 +95,11 @@ def _taught(student: Any, teacher: Any, loss: Any, temperature: Any, weight: Any
 
 @functools.lru_cache(maxsize=1000)
 def _compressed(sparsity: Any, bits: Any, pruning: Any, schedule: Any, words: Labels) -> str:
-    parts = []
+    parts = [words["hover_factored"]] if str(pruning).startswith("factor_") else []
     if (sparsity or 0.0) > 0:
-        what, when = words[f"what_{pruning or 'magnitude'}"], words[f"schedule_{schedule or 'one_shot'}"]
+        # every method but the removal of channels sets weights to zero
+        what = words["what_channels" if pruning == "channels" else "what_magnitude"]
+        when = words[f"schedule_{schedule or 'one_shot'}"]
         parts.append(words["hover_pruned"].format(sparsity=f"{100 * sparsity:g} %", what=what, schedule=when))
     if bits is not None and bits < 32:
         parts.append(words["hover_bits"].format(bits=f"{bits:g}"))

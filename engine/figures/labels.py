@@ -42,6 +42,7 @@ ENGLISH: Labels = {
     "hover_pruned": "{sparsity} {what} ({schedule})",
     "hover_bits": "{bits} bits",
     "hover_by_layer": "layers set one by one",
+    "hover_factored": "layers factored into thinner ones",
     "what_magnitude": "of the weights are zero",
     "what_channels": "of the channels removed",
     "schedule_one_shot": "at once",

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from engine.step import NO_LABEL
-from engine.weights.constraint import original
+from engine.weights.constraint import constraints, original, weight_of
 
 EXAMPLES = 32  # in each part: the fewer, the more of how much gradients differ enters squares
 
@@ -21,12 +21,12 @@ def products(
     batches: Sequence[tuple[Tensor, Tensor]],
     loss: Callable[[nn.Module, Tensor, Tensor], Tensor],
 ) -> Iterator[dict[str, Tensor]]:
-    """For each 32 examples of ``batches``: ``gradient * weight`` of every layer (constrained ones), by name.
+    """For each 32 examples of ``batches``: ``gradient * weight`` of every layer, by name (of the trained weight).
 
     BatchNorm uses each part's own statistics and remembers none. Without a label an example counts as what the
     model itself takes it for.
     """
-    weights = {name: original(layer) for name, layer in layers.items()}
+    weights = {name: original(layer) if constraints(layer) else weight_of(layer) for name, layer in layers.items()}
     with _as_in_training(model):
         for inputs, labels in batches:
             for x, y in zip(torch.split(inputs, EXAMPLES), torch.split(labels, EXAMPLES), strict=True):
