@@ -36,9 +36,15 @@ def write(model: nn.Module, example: Tensor, folder: Path, template: Template | 
     return save(build(model, example, template), folder)
 
 
-def build(model: nn.Module, example: Tensor, template: Template | None = None, runtime: str = AUTO) -> Built:
-    """The model as ONNX bytes, not written anywhere; ``runtime``: see :mod:`engine.artifact.kernels`."""
-    ordinary = bake(model).eval()
+def build(
+    model: nn.Module, example: Tensor, template: Template | None = None, runtime: str = AUTO,
+    baked: nn.Module | None = None,
+) -> Built:  # fmt: skip
+    """The model as ONNX bytes, not written anywhere; ``runtime``: see :mod:`engine.artifact.kernels`.
+
+    ``baked``: ``bake(model)`` where somebody has made it already.
+    """
+    ordinary = (baked or bake(model)).eval()
     template = template or Template(plain(ordinary), example)
     return template.build(values(ordinary), weight_codes(model), input_codes(model), runtime)
 

@@ -14,12 +14,15 @@ from engine.weights.code import bake
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
-def cost(model: nn.Module, example: Tensor, built: Built, known_macs: int | None = None) -> Cost:
+def cost(
+    model: nn.Module, example: Tensor, built: Built, known_macs: int | None = None, baked: nn.Module | None = None
+) -> Cost:
     """The cost of ``model`` (with its constraints and quantizers) and its artifact, without latencies.
 
-    ``known_macs``: the operations of a model of these shapes, where they were counted before.
+    ``known_macs``: the operations of a model of these shapes, where they were counted before. ``baked``:
+    ``bake(model)`` where somebody has made it already.
     """
-    plain = bake(model)
+    plain = baked or bake(model)
     parameters, nonzero = count(plain)
     operations = macs(plain, example) if known_macs is None else known_macs
     return Cost(len(built.onnx), len(built.packed()), parameters, nonzero, operations)

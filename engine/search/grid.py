@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from onnxruntime import InferenceSession
-from torch import Tensor
+from torch import Tensor, nn
 
 from engine import artifact
 from engine.artifact import Built, Template
@@ -29,6 +29,7 @@ from engine.prefix import Trained
 from engine.recipe import Recipe
 from engine.result import Cost
 from engine.student import Bench, Report, advance, copy_of, train
+from engine.weights.code import bake
 
 SPARSITIES = (0.0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 BITS = (8, 4, 2, 6, 3, 5, 1, 7)  # the widths that people try first come first
@@ -108,20 +109,21 @@ class Sheet:
         """A setting applied to a copy of the student, written, and seen on the preview's examples."""
         bench = replace(self.bench, recipe=recipe)
         trained = advance(bench, copy_of(self.trained), len(recipe.phases) - 1)
-        built = artifact.build(trained.model, self.bench.example, self.template)
+        baked = bake(trained.model)
+        built = artifact.build(trained.model, self.bench.example, self.template, baked=baked)
         session = artifact.session(built.onnx)
         logits = artifact.predict(session, self.inputs[:PREVIEW_EXAMPLES], BATCH)
-        return Point(bench, trained, built, self._cost(trained, built), session, logits, self.taught)
+        return Point(bench, trained, built, self._cost(trained, built, baked), session, logits, self.taught)
 
     def whole(self, point: Point) -> Point:
         """The same artifact on the rest of the validation split."""
         rest = artifact.predict(point.session, self.inputs[PREVIEW_EXAMPLES:], BATCH)
         return replace(point, logits=np.concatenate([point.logits, rest]))
 
-    def _cost(self, trained: Trained, built: Built) -> Cost:
+    def _cost(self, trained: Trained, built: Built, baked: nn.Module) -> Cost:
         shape = tuple(self.bench.task.input_shape)
         found = readings(self.bench.home, self.slot.quiet, built, self.reference, shape)
-        cost = cost_of(trained.model, self.bench.example, built, self.macs)
+        cost = cost_of(trained.model, self.bench.example, built, self.macs, baked)
         return with_latencies(cost, built, self.reference, found)
 
 

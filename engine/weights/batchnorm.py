@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils import parametrize
 
 
 @torch.no_grad()
@@ -25,8 +26,9 @@ def restimate(model: nn.Module, norms: Sequence[_BatchNorm], batches: Iterable[t
         norm.reset_running_stats()
         norm.momentum = None  # torch's word for the cumulative average
         norm.train()
-    for inputs, _ in batches:
-        model(inputs)
+    with parametrize.cached():  # masked and rounded weights are worked out once, not for every batch
+        for inputs, _ in batches:
+            model(inputs)
     for norm, momentum in zip(kept, momenta, strict=True):
         norm.momentum = momentum
     for module, mode in modes:

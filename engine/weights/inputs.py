@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 LEVELS = 255
 NAME = "input_quantizer"
@@ -104,8 +105,9 @@ def calibrate(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Non
         quantizer.low.zero_()
         quantizer.high.zero_()
         quantizer.observing = True
-    for inputs, _ in batches:
-        model(inputs)
+    with parametrize.cached():
+        for inputs, _ in batches:
+            model(inputs)
     for quantizer in quantizers:
         quantizer.observing = False
         quantizer.active.fill_(True)
