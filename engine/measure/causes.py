@@ -6,7 +6,7 @@ The rules over a profile, the first that holds. A model is *slower by* its media
    in float kernels: nothing here computes with these bits.
 2. *zeros in a dense kernel*: a float network with zeros, half or more of its time in float products, which multiply
    zeros like anything else.
-3. *conversion nodes*: without them it would not be slower; they take as much as it is slower by, or more.
+3. *conversion nodes*: they take more than the dense student's, by as much as it is slower by, or more.
 4. *memory-bound*: a call moves 4 MiB or more, at half or more of the rate at which this processor copies memory:
    fewer operations save nothing there.
 5. *too small*: an operator takes less than 0.05 ms an example on average: starting it, and vectors that its few
@@ -44,9 +44,9 @@ class Facts:
 class Evidence:
     """What a profile says of one call: shares of its time, from 0 to 1, and per operator.
 
-    ``conversions``: between number formats and layouts; ``integers`` and ``floats``: convolutions and matrix products
-    in kernels of either kind. ``moved_bytes``: what all operators read and write; ``copying``: at which part of the
-    processor's copying rate. ``operator_ms``: an operator's mean time an example, conversions left out.
+    ``conversions``: between number formats and layouts, beyond what the dense student spends on them; ``integers`` and
+    ``floats``: convolutions and matrix products in kernels of either kind. ``moved_bytes``: what all operators read
+    and write; ``copying``: at which part of the processor's copying rate. ``operator_ms``: an operator's mean time an example, conversions left out.
     """
 
     conversions: float

@@ -63,14 +63,20 @@ class Profile:
     weight_bytes: int
     nodes: tuple[Node, ...]
 
-    def evidence(self) -> Evidence:
-        """What the rules for causes need."""
-        share = {k: sum(n.milliseconds for n in self.nodes if n.kind == k) / self.milliseconds for k in KINDS}
+    def evidence(self, reference: Profile | None = None) -> Evidence:
+        """What the rules for causes need; ``reference``: the dense student's, whose conversions explain nothing."""
+        share = {k: self.spent(k) / self.milliseconds for k in KINDS}
+        if reference is not None:
+            share[CONVERSION] = max(share[CONVERSION] - reference.spent(CONVERSION) / self.milliseconds, 0.0)
         working = [n.milliseconds for n in self.nodes if n.kind != CONVERSION]
         moved = self.weight_bytes + sum(n.moved_bytes for n in self.nodes)
         each = sum(working) / max(len(working), 1) / self.batch
         copying = moved / (self.milliseconds / 1e3) / self.copy_rate
         return Evidence(share[CONVERSION], share[INTEGERS], share[FLOATS], moved, copying, each)
+
+    def spent(self, kind: str) -> float:
+        """Milliseconds of a call in operators of one of KINDS."""
+        return sum(n.milliseconds for n in self.nodes if n.kind == kind)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -159,19 +165,25 @@ def kind(op: str) -> str:
 
 
 def with_evidence(
-    readings: Mapping[int, Mapping[str, LatencyReading]], paths: Mapping[str, Path], shape: Sequence[int]
-) -> dict[int, dict[str, LatencyReading]]:
-    """``readings`` of ``paths`` in which those that are slower than their reference say where their time goes."""
+    readings: Mapping[int, Mapping[str, LatencyReading]], paths: Mapping[str, Path], shape: Sequence[int],
+    reference: str | None = None,
+) -> dict[int, dict[str, LatencyReading]]:  # fmt: skip
+    """``readings`` of ``paths`` in which those that are slower than their ``reference`` say where their time goes."""
     slower = {b: [n for n, r in rows.items() if r.ratio_low is not None and r.ratio_low > 1]
               for b, rows in readings.items()}  # fmt: skip
     names = sorted({name for found in slower.values() for name in found})
     if not names:
         return {batch: dict(rows) for batch, rows in readings.items()}
+    names += [reference] if reference is not None else []
     found = profiles({name: paths[name] for name in names}, shape, [b for b in slower if slower[b]])
-    return {
-        batch: {n: r.explained(found[batch][n].evidence()) if n in slower[batch] else r for n, r in rows.items()}
-        for batch, rows in readings.items()
-    }
+    return {batch: {n: _explained(r, n, found[batch], reference) if n in slower[batch] else r for n, r in rows.items()}
+            for batch, rows in readings.items()}  # fmt: skip
+
+
+def _explained(
+    reading: LatencyReading, name: str, found: Mapping[str, Profile], reference: str | None
+) -> LatencyReading:
+    return reading.explained(found[name].evidence(None if reference is None else found[reference]))
 
 
 def _moved(args: Mapping[str, Any]) -> int:

@@ -30,7 +30,7 @@ from engine.model_spec import ModelSpec
 from engine.result import LATENCIES, Cost
 
 BATCHES = tuple(LATENCIES)
-KEPT = "p3"  # the protocol that kept readings were taken by; those of another are taken again
+KEPT = "p4"  # the protocol that kept readings were taken by; those of another are taken again
 REFERENCE, MINE = "dense", "trial"
 Quiet = Callable[[], AbstractContextManager[None]]
 
@@ -87,7 +87,7 @@ def timed(
         for name, data in models.items():
             paths[name].write_bytes(data)
         found = measure_batches(paths, shape, BATCHES, reference, memory=list(models))
-        return with_evidence(found, paths, shape)
+        return with_evidence(found, paths, shape, reference)
 
 
 def with_latencies(cost: Cost, built: Built, reference: Reference, found: Mapping[int, LatencyReading]) -> Cost:

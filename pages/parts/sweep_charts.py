@@ -37,6 +37,8 @@ def side_by_side(entries: Sequence[Row], axis: str, names: Sequence[str], lines:
     info = sides_info(entries, axis, names, lines=lines)
     drawn = go.Figure(_in_font(sides_figure(info, theme, height=HEIGHT)))
     _clickable(drawn, "sweep_sides", alt_sides(info))
+    if info.left_out:
+        st.caption(say("sweep_sides.rest", count=info.left_out))
 
 
 def _clickable(drawn: go.Figure, name: str, alt: str) -> None:

@@ -43,7 +43,7 @@ def panel(home: Home, status: Row, rows: Sequence[Row], look: str) -> None:
 def _drawn(entries: Sequence[Row], axis: Row, orders: Mapping[str, str], look: str) -> None:
     """The chart beside the table; what orders of phases mean needs room, so their table goes below."""
     lines = [setting_words(e["setting"]) for e in entries]
-    left, right = st.columns([1, 1.35], gap="medium", vertical_alignment="center")
+    left, right = st.columns([1, 1.35], gap="medium", vertical_alignment="top")
     with left:
         names = [value_words(v) for v in axis["values"]]
         sweep_charts.side_by_side(entries, axis["label"], names, lines, look)
