@@ -127,7 +127,7 @@ class TestPieces:
 
     def test_environment_leaves_out_what_is_not_known(self) -> None:
         rows = trial_record.environment({"environment": {"torch": "2", "features": ["avx2", "vnni"], "numpy": None}})
-        assert rows == [["torch", "2"], ["features", "avx2, vnni"]]
+        assert rows == [["torch", "2"], ["vector features", "avx2, vnni"]]
         assert trial_record.environment({"environment": None}) == []
 
     def test_a_layer_that_is_not_there_falls_back(self) -> None:

@@ -79,7 +79,7 @@ def parallel_figure(info: ParallelInfo, theme: Theme | str = "light", *, labels:
              "tickfont": text, "rangefont": {"color": "rgba(0,0,0,0)", "size": 1},
              "unselected": {"line": {"color": colours.grid, "opacity": 0.4}}}  # fmt: skip
     return {"data": [trace] if info.shown else [],
-            "layout": layout(colours, height, margin={"l": 84, "r": 64, "t": 46, "b": 24})}  # fmt: skip
+            "layout": layout(colours, height, margin={"l": 120, "r": 64, "t": 46, "b": 24})}  # fmt: skip
 
 
 def alt_text(info: ParallelInfo, labels: Labels | None = None) -> str:

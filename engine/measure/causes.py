@@ -46,7 +46,8 @@ class Evidence:
 
     ``conversions``: between number formats and layouts, beyond what the dense student spends on them; ``integers`` and
     ``floats``: convolutions and matrix products in kernels of either kind. ``moved_bytes``: what all operators read
-    and write; ``copying``: at which part of the processor's copying rate. ``operator_ms``: an operator's mean time an example, conversions left out.
+    and write; ``copying``: at which part of the processor's copying rate. ``operator_ms``: an operator's mean time an
+    example, conversions left out.
     """
 
     conversions: float

@@ -17,7 +17,7 @@ from engine.figures.pareto_info import cost_words
 from engine.home import Home
 from pages.parts import charts, frame, front_filters, front_longer, front_state, links
 from pages.parts.front_data import Shown
-from pages.parts.words import count, say
+from pages.parts.words import count, find, say
 
 Row = Mapping[str, Any]
 MOST_HEIGHT, ROW_PIXELS = 460, 36
@@ -62,10 +62,15 @@ def _table(home: Home, shown: Shown, info: FrontInfo) -> None:
     columns |= _sure(home, shown, info, rows)
     words = ("student", "loss", "temperature", "pruning", "sparsity", "bits", "epochs", "origin", "machine")
     words = words if shown.view.machine == api_points.ANY else words[:-1]  # a column of equal words says nothing
-    columns |= {name: [r.get(name) for r in rows] for name in words}
+    columns |= {name: [_worded(name, r.get(name)) for r in rows] for name in words}
     height = min(MOST_HEIGHT, ROW_PIXELS * (len(rows) + 1) + 4)
     st.dataframe(columns, key="front_table", hide_index=True, height=height, column_config=_columns(),
                  alt=say("front_view.table_alt", count=len(rows)))  # fmt: skip
+
+
+def _worded(name: str, value: Any) -> Any:
+    """Where a point comes from, as the other pages call it."""
+    return (find(f"results_{name}.{value}") or value) if name == "origin" else value
 
 
 def _sure(home: Home, shown: Shown, info: FrontInfo, rows: list[Row]) -> dict[str, list[Any]]:

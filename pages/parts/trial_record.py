@@ -16,7 +16,7 @@ from engine import api, api_people
 from engine.home import Home
 from engine.units import format_seconds
 from pages.parts import charts, details, links, trial_html
-from pages.parts.words import say
+from pages.parts.words import find, say
 
 Row = Mapping[str, Any]
 ZIP, SHELL, JSON = ".zip", "shell", "json"
@@ -103,7 +103,8 @@ def environment(run: Row) -> list[list[str]]:
     """What the result says of the machine and programs, in rows of two."""
     found = run.get("environment") or {}
     rows = [[name, found[name]] for name in ENVIRONMENT if found.get(name) not in (None, "")]
-    return [[n, ", ".join(map(str, v)) if isinstance(v, list) else str(v)] for n, v in rows]
+    names = {name: find(f"trial_record.environment_name.{name}") or name for name, _ in rows}
+    return [[names[n], ", ".join(map(str, v)) if isinstance(v, list) else str(v)] for n, v in rows]
 
 
 def _made_words(run: Row) -> str:
