@@ -13,6 +13,9 @@ PY := $(VENV)/bin/python
 RUN_STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 DECLARED := pyproject.toml constraints.txt
+# Every script, even where one before it misses its limit; which ones did stands at the end.
+all_of = missed=; for file in $(1); do echo "== $$file"; $(PY) $$file $(ARGS) || missed="$$missed $$file"; done; \
+	if [ -n "$$missed" ]; then echo "missed:$$missed" >&2; exit 1; fi
 SCRIPTS = $(sort $(shell grep -l '__main__' benchmarks/*.py 2>/dev/null))
 
 # One compute thread a process: two warm one-thread workers beat one process with two threads (docs/architecture.md).
@@ -61,10 +64,10 @@ pictures: install  ## compute what each method does to a real layer, for the pag
 	@$(PY) -m sample_data.pictures $(ARGS)
 
 bench: install-dev  ## speed: training loop, first page, sliders, kernels (docs/figures.md)
-	@for file in $(filter-out benchmarks/evidence%,$(SCRIPTS)); do echo "== $$file"; $(PY) $$file $(ARGS); done
+	@$(call all_of,$(filter-out benchmarks/evidence%,$(SCRIPTS)))
 
 evidence: install  ## does distillation help? do methods show what their sources claim? (about three hours)
-	@for file in $(filter benchmarks/evidence%,$(SCRIPTS)); do echo "== $$file"; $(PY) $$file $(ARGS); done
+	@$(call all_of,$(filter benchmarks/evidence%,$(SCRIPTS)))
 
 screenshots: install-dev  ## docs/images from the real app in a real browser
 	@$(PY) tools/screenshots.py $(ARGS)

@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from itertools import combinations
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 from benchmarks.aa import SHAPE, shipped
 from engine.measure.latency import LatencyReading, measure
 from engine.measure.machine import available_cores

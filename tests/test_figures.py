@@ -107,7 +107,7 @@ class TestPareto:
         assert "8 kB packed" in hover["2"]
         assert "taught by teacher: kd, temperature 4, weight 0.9" in hover["2"]
         assert "50 % of the weights are zero (while training), 8 bits" in hover["2"]
-        assert "1.3x slower than its dense student here: the net is too small" in hover["7"]
+        assert "1.30x slower than its dense student here: the net is too small" in hover["7"]
         assert "simulated" in hover["3"]
         assert "all weights kept, 32 bits" in hover["4"]
 

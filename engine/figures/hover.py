@@ -121,7 +121,7 @@ def _notes(row: Row, words: Labels) -> list[str]:
     if row.get("slower_here"):
         cause, ratio = cause_words(row.get("cause"), words), row.get("ratio")
         plain = words["hover_slower_plain"].format(cause=cause)
-        notes.append(plain if ratio is None else words["hover_slower"].format(ratio=f"{ratio:.2g}", cause=cause))
+        notes.append(plain if ratio is None else words["hover_slower"].format(ratio=f"{ratio:.2f}", cause=cause))
     elif row.get("pruning") == "magnitude" and row.get("sparsity") and row.get("ratio") == 1:  # the dense graph itself
         notes.append(words["hover_zeros"])
     if row.get("preview"):
