@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 
 import numpy as np
+import onnx
 import pytest
 import small_nets
 import torch
@@ -234,3 +235,44 @@ def test_state_of_an_affine_group_lattice_is_restored() -> None:
     )
     phase(model, [stage("quantize_linear", bits=3)])
     assert "head.parametrizations.weight.0.zero" not in model.state_dict()
+
+
+def products() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(90, 24), nn.ReLU(), nn.Linear(24, 10)).eval()
+
+
+def operators(built: artifact.Built) -> list[str]:
+    return [node.op_type for node in onnx.load_from_string(built.onnx).graph.node]
+
+
+@pytest.mark.parametrize(("granularity", "group"), [("tensor", 32), ("channel", 32), ("group", 32), ("group", 48)])
+@pytest.mark.parametrize("scheme", affine.SCHEMES)
+@pytest.mark.parametrize("bits", [2, 4])
+def test_the_four_bit_kernel_takes_groups_and_zero_points(bits: int, scheme: str, granularity: str, group: int) -> None:
+    model, x = products(), torch.randn(40, 90, generator=torch.Generator().manual_seed(1))
+    phase(model, [stage("quantize_linear", bits=bits, scheme=scheme, granularity=granularity, group=group)])
+    built = artifact.build(model, x[:2])
+    assert operators(built).count("MatMulNBits") == 2
+    assert built.simulated == (bits != 4)
+    assert decoder.decode(built.packed()) == built.onnx
+    with torch.no_grad():
+        np.testing.assert_allclose(predict(session(built.onnx), x.numpy()), model(x).numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize("knobs", [{"bits": 4, "group": 20}, {"bits": 8, "group": 32}, {"bits": 6, "group": 32}])
+def test_groups_that_no_kernel_takes_run_in_float(knobs: dict[str, int]) -> None:
+    model, x = products(), torch.randn(40, 90, generator=torch.Generator().manual_seed(1))
+    chosen = stage("quantize_linear", granularity="group", scheme="affine", activation_bits=6, **knobs)
+    chosen.attach(model, [])
+    context = small_nets.context()
+    context.calibration = [(x, torch.zeros(40))]
+    chosen.finish(model, context)
+    built = artifact.build(model, x[:2])
+    # the second layer's rows of 24 are one group where a group has more
+    assert operators(built).count("MatMulNBits") == int(knobs["bits"] == 4 and knobs["group"] > 24)
+    assert built.simulated
+    assert decoder.decode(built.packed()) == built.onnx
+    with torch.no_grad():
+        close = np.abs(predict(session(built.onnx), x.numpy()) - model(x).numpy()).max(1) < 1e-4
+    assert close.mean() > 0.95

@@ -6,6 +6,8 @@
 - A graph of matrix products only: 8 bits run as dynamic int8 (faster than static here, and no range can be exceeded);
   up to 4 bits in the 4-bit kernel of MatMulNBits with float inputs, so that the answers stay those of the trained
   network; 5 to 7 bits in float, as no kernel is faster.
+- Weights with zero points or scales for groups run in MatMulNBits, where groups are made of its blocks, and otherwise
+  in float. Inputs of fewer than 8 bits, or of such weights, are rounded in float too, as the recipe says.
 
 ``float``: dequantized weights, nothing rounded. ``static``: all in static int8. ``dynamic`` and ``nbits``: matrix
 products in that way, convolutions static where their inputs have ranges. ``nbits_int8``: as ``nbits``, at the narrowest
@@ -19,8 +21,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from engine.artifact.matmul import WIDTHS, Product
-from engine.weights.values import Code, InputCode
+from engine.artifact.matmul import WIDTHS, Product, block_for
+from engine.weights.values import Code, InputCode, TableCode
 
 AUTO, FLOAT, STATIC, DYNAMIC, NBITS, NBITS_INT8 = "auto", "float", "static", "dynamic", "nbits", "nbits_int8"
 RUNTIMES = (AUTO, FLOAT, STATIC, DYNAMIC, NBITS, NBITS_INT8)
@@ -54,20 +56,31 @@ def choose(
         return Plan(frozenset(), {})
     if runtime == STATIC or (runtime == AUTO and convolutional):
         return Plan(frozenset(inputs), {})
-    wanted = {
-        name: codes[name].bits for name, op in layers.items() if name in codes and op != "Conv" and codes[name].simple
-    }
-    made = {name: _product(runtime, bits, name in inputs) for name, bits in wanted.items()}
+    wanted = {name: codes[name] for name, op in layers.items() if name in codes and op != "Conv"}
+    made = {name: _product(runtime, code, inputs.get(name)) for name, code in wanted.items()}
     products = {name: product for name, product in made.items() if product is not None}
-    return Plan(frozenset(name for name in inputs if layers.get(name) == "Conv"), products)
+    return Plan(frozenset(n for n in inputs if _fixed(runtime, layers.get(n), products.get(n), inputs[n])), products)
 
 
-def _product(runtime: str, bits: int, rounded: bool) -> Product | None:
-    """How a matrix product of ``bits`` runs; ``rounded``: whether the recipe rounds its inputs too."""
-    if runtime == DYNAMIC or (runtime == AUTO and rounded):
+def _fixed(runtime: str, operator: str | None, product: Product | None, step: InputCode) -> bool:
+    """Whether a layer's input is rounded over its fixed range."""
+    if operator in (None, "Conv"):
+        return operator is not None
+    dynamic = product is not None and product.dynamic
+    return not dynamic and (runtime == AUTO or step.bits < STATIC_BITS)
+
+
+def _product(runtime: str, code: Code, step: InputCode | None) -> Product | None:
+    """How a matrix product runs, None for float; ``step``: how the recipe rounds its inputs, None where it doesn't."""
+    rounded = step is not None and step.bits == STATIC_BITS
+    if code.simple and (runtime == DYNAMIC or (runtime == AUTO and rounded)):
         return OWN
-    if bits <= NARROW and runtime != NBITS_INT8:
-        return Product(NARROW, FLOAT)
+    block = None if isinstance(code, TableCode) else block_for(code)
+    if isinstance(code, TableCode) or runtime == DYNAMIC or block is None:
+        return None
+    if code.bits <= NARROW and runtime != NBITS_INT8:
+        return Product(NARROW, FLOAT, block=block, zeros=code.zero is not None)
     if runtime == AUTO:
         return None
-    return Product(min(width for width in WIDTHS if width >= max(bits, 2)), "int8")
+    width = min(width for width in WIDTHS if width >= max(code.bits, 2))
+    return Product(width, "int8", block=block, zeros=code.zero is not None)

@@ -36,12 +36,15 @@ Tensors = dict[str, NDArray[Any]]
 class Product:
     """How one matrix product runs: ``width`` bits a weight in memory, inputs in ``float`` or ``int8``.
 
-    ``dynamic`` is MatMulInteger on uint8 inputs, else MatMulNBits.
+    ``dynamic`` is MatMulInteger on uint8 inputs, else MatMulNBits, in blocks of ``block`` weights (0: as is shortest),
+    with zero points of their own where ``zeros``.
     """
 
     width: int = 8
     inputs: str = "int8"
     dynamic: bool = False
+    block: int = 0
+    zeros: bool = False
 
 
 def rewrite(graph: Graph, layers: Mapping[int, Layer], chosen: Mapping[str, Product]) -> None:
@@ -68,9 +71,14 @@ def tensors(layer: Layer, product: Product, code: WeightCode, factor: NDArray[An
         found[f"{layer.name}.integers"] = np.ascontiguousarray(code.integers.T)
         found[f"{layer.name}.weight_scale"] = scale[:, 0].astype(np.float32)
         return found
-    block = block_of(code.integers.shape[1], product.width)
-    found[f"{layer.name}.packed"] = pack(code.integers, product.width, block)
-    found[f"{layer.name}.scales"] = block_scales(scale, code.integers.shape[1], block)
+    inputs, width = code.integers.shape[1], product.width
+    block = product.block or block_of(inputs, width)
+    found[f"{layer.name}.packed"] = pack(code.integers, width, block)
+    found[f"{layer.name}.scales"] = block_scales(scale, inputs, block, code.group)
+    if product.zeros and code.zero is not None:
+        zeros = block_scales(_by_row(code.zero, layer.outputs), inputs, block, code.group).astype(np.int8)
+        bytewise = -(-zeros.shape[1] * width // 8) * 8 // width
+        found[f"{layer.name}.zeros"] = pack(zeros, width, bytewise).ravel()
     return found
 
 
@@ -100,14 +108,25 @@ def unpack(packed: NDArray[np.uint8], width: int, inputs: int) -> NDArray[np.int
     return (flat.astype(np.int16) - zero).astype(np.int8)
 
 
-def block_scales(scale: NDArray[Any], inputs: int, block: int) -> NDArray[np.float32]:
-    """One scale a block, float32 [out, blocks], from ``scale`` [out, groups]; a group holds whole blocks."""
+def block_scales(scale: NDArray[Any], inputs: int, block: int, group: int = 0) -> NDArray[np.float32]:
+    """One scale a block, float32 [out, blocks], from ``scale`` [out, groups]; a group holds whole blocks.
+
+    ``group``: weights of a group, of equal groups where it is not given; the last one of a row may be shorter.
+    """
     blocks = -(-inputs // block)
     groups = scale.shape[1]
-    if groups > 1 and (inputs % groups or (inputs // groups) % block):
-        raise ValueError(f"groups of {inputs / groups:g} weights are not made of blocks of {block}")
-    repeats = blocks if groups == 1 else inputs // groups // block
-    return np.ascontiguousarray(np.repeat(scale, repeats, axis=1), np.float32)
+    size = group or inputs / groups
+    if groups > 1 and size % block:
+        raise ValueError(f"groups of {size:g} weights are not made of blocks of {block}")
+    repeats = blocks if groups == 1 else int(size) // block
+    return np.ascontiguousarray(np.repeat(scale, repeats, axis=1)[:, :blocks], np.float32)
+
+
+def block_for(code: WeightCode) -> int | None:
+    """The block length for a code: the longest that its groups are made of, 0 for any, None where there is none."""
+    if code.scale.ndim < 2 or code.scale.shape[1] == 1:
+        return 0
+    return max((block for block in BLOCKS if code.group % block == 0), default=None)
 
 
 def block_of(inputs: int, width: int) -> int:
@@ -117,13 +136,17 @@ def block_of(inputs: int, width: int) -> int:
 
 def _nbits(graph: Graph, node: Node, layer: Layer, product: Product) -> None:
     outputs, inputs = graph.shape(layer.weight)
-    block = block_of(inputs, product.width)
+    bias = node.op_type == "Gemm" and layer.biased  # a MatMul's bias is a node of its own already
+    block = product.block or block_of(inputs, product.width)
     blocks = -(-inputs // block)
     packed = graph.tensor(f"{layer.name}.packed", (outputs, blocks, block * product.width // 8), np.uint8)
     scales = graph.tensor(f"{layer.name}.scales", (outputs, blocks), np.float32)
-    names = [node.input[0], packed, scales]
-    if node.op_type == "Gemm" and layer.biased:  # a MatMul's bias is a node of its own already
-        names += ["", "", node.input[2]]
+    zeros = f"{layer.name}.zeros"
+    if product.zeros:
+        graph.tensor(zeros, (outputs * -(-blocks * product.width // 8),), np.uint8)
+    names = [node.input[0], packed, scales, zeros if product.zeros else "", "", node.input[2] if bias else ""]
+    while not names[-1]:
+        names.pop()
     level = FLOAT_INPUTS if product.inputs == "float" else INT8_INPUTS
     made = helper.make_node(
         "MatMulNBits", names, list(node.output), domain=DOMAIN,
@@ -158,7 +181,7 @@ def _dynamic(graph: Graph, node: Node, layer: Layer, quantized: dict[str, tuple[
     graph.nodes[at:at] = chain
 
 
-def _by_row(scale: NDArray[np.float32], outputs: int) -> NDArray[np.float32]:
+def _by_row(scale: NDArray[Any], outputs: int) -> NDArray[Any]:
     """(), [out] or [out, groups] as [out, groups]."""
     rows = scale.reshape(-1, scale.shape[1] if scale.ndim > 1 else 1)
     return np.broadcast_to(rows, (outputs, rows.shape[1]))

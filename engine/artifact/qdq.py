@@ -24,11 +24,13 @@ from onnx import helper
 
 from engine.artifact.fold import Arrays, Layer
 from engine.artifact.graph import Graph, Node
+from engine.weights.values import InputCode
 
 COMMUTING = ("MaxPool", "Flatten", "Reshape", "Transpose", "Squeeze", "Identity")
 DEVIATIONS = 6.0
 HARDSWISH_ZERO = -3.0
 INTEGER, INPUT_ONLY, FLOAT = "integer", "input", "float"
+BITS = 8  # of the integers that kernels read
 
 
 @dataclass(frozen=True)
@@ -74,16 +76,20 @@ def quantize(
     coded: Mapping[str, bool],
     weights: frozenset[str],
     shared: frozenset[str] = frozenset(),
+    loose: frozenset[str] = frozenset(),
 ) -> Quantized:
     """Rewrite ``graph``.
 
     ``coded``: by layer whether its input's zero point is 0; ``weights``: the layers with integer weights; ``shared``:
-    values of :func:`shareable` whose layers all round them alike.
+    values of :func:`shareable` whose layers all round them alike; ``loose``: layers of ``coded`` that no integer kernel
+    runs, whose inputs are therefore rounded in float.
     """
     nodes = {layer.name: (node, layer) for node in graph.nodes if (layer := layers.get(id(node)))}
     done: set[int] = set()
     for name, unsigned in coded.items():
-        if name in nodes and id(nodes[name][0]) not in done:
+        if name in nodes and name in loose:
+            _round_input(graph, nodes[name][0], name)
+        elif name in nodes and id(nodes[name][0]) not in done:
             node = nodes[name][0]
             readers = graph.readers(node.input[0]) if node.input[0] in shared else [node]
             done |= {id(reader) for reader in readers}
@@ -93,7 +99,7 @@ def quantize(
         if name not in coded:
             continue
         modes[name] = INPUT_ONLY
-        if name not in weights:
+        if name not in weights or name in loose:
             continue
         if layer.op == "Conv" and not _feeds_quantizer(graph, node):
             if not layer.norms or node.output[0] in graph.outputs:
@@ -104,11 +110,13 @@ def quantize(
     return Quantized(modes, tuple(outputs))
 
 
-def input_tensors(name: str, scale: float, zero_point: int) -> dict[str, NDArray[Any]]:
+def input_tensors(name: str, code: InputCode) -> dict[str, NDArray[Any]]:
     """The tensors of a layer's input quantizer."""
     return {
-        f"{name}.input_scale": np.asarray(scale, np.float32),
-        f"{name}.input_zero": np.asarray(zero_point, np.uint8),
+        f"{name}.input_scale": np.asarray(code.scale, np.float32),
+        f"{name}.input_zero": np.asarray(code.zero_point, np.uint8),
+        f"{name}.input_low": np.asarray(-code.zero_point, np.float32),
+        f"{name}.input_high": np.asarray((1 << code.bits) - 1 - code.zero_point, np.float32),
     }
 
 
@@ -136,6 +144,20 @@ def integer_tensors(
         tensors[f"{layer.name}.bias_scale"] = unit
         tensors[f"{layer.name}.bias_integers"] = np.rint(bias / unit).astype(np.int32)
     return tensors
+
+
+def _round_input(graph: Graph, node: Node, name: str) -> None:
+    """Round what ``node`` reads by float operators, exactly as the trained network does.
+
+    Not by QuantizeLinear: between two of those ONNX Runtime would round the layer's weights to int8 on its own account.
+    """
+    scale, low, high = (graph.tensor(f"{name}.input_{part}", (), np.float32) for part in ("scale", "low", "high"))
+    value, parts = node.input[0], [f"{name}.input_{part}" for part in ("steps", "whole", "clipped", "rounded")]
+    graph.before(node, helper.make_node("Div", [value, scale], [parts[0]]))
+    graph.before(node, helper.make_node("Round", [parts[0]], [parts[1]]))
+    graph.before(node, helper.make_node("Clip", [parts[1], low, high], [parts[2]]))
+    graph.before(node, helper.make_node("Mul", [parts[2], scale], [parts[3]]))
+    node.input[0] = parts[3]
 
 
 def _quantize_input(graph: Graph, readers: list[Node], name: str, unsigned: bool) -> None:

@@ -109,11 +109,13 @@ class Template:
         codes = codes or {}
         plan = choose(runtime, self.kinds, codes, inputs or {}, self._convolutional)
         inputs = {name: code for name, code in (inputs or {}).items() if name in plan.static}
+        loose = frozenset(name for name, code in inputs.items() if code.bits < qdq.BITS or not _simple(codes, name))
         key = _Key(
             frozenset(name for name, code in codes.items() if code.simple),
             tuple(sorted((name, code.zero_point == 0) for name, code in inputs.items())),
+            loose,
             frozenset(name for name in self._pooled if float(values[name].min()) >= 0),
-            self._shared(inputs),
+            self._shared({name: code for name, code in inputs.items() if name not in loose}),
             tuple(sorted(plan.products.items(), key=lambda item: item[0])),
         )
         if key not in self._variants:
@@ -146,6 +148,7 @@ class _Key:
 
     codes: frozenset[str]
     inputs: tuple[tuple[str, bool], ...]
+    loose: frozenset[str]
     positive: frozenset[str]
     shared: frozenset[str]
     products: tuple[tuple[str, Way], ...]
@@ -157,7 +160,7 @@ class _Variant:
     def __init__(self, model: onnx.ModelProto, key: _Key) -> None:
         graph = Graph(model)
         layers = fold(graph, key.positive.__contains__)
-        self.quantized = qdq.quantize(graph, layers, dict(key.inputs), key.codes, key.shared)
+        self.quantized = qdq.quantize(graph, layers, dict(key.inputs), key.codes, key.shared, key.loose)
         stem.group_pixels(graph, layers)
         self.products = dict(key.products)
         matmul.rewrite(graph, layers, self.products)
@@ -174,7 +177,7 @@ class _Variant:
         tensors: dict[str, NDArray[Any]] = dict(values)
         known: dict[str, Coded | Looked | Product] = {}
         for name, code in inputs.items():
-            tensors |= qdq.input_tensors(name, code.scale, code.zero_point)
+            tensors |= qdq.input_tensors(name, code)
         for output in self.quantized.outputs:
             name = output.layer.name
             tensors[f"{name}.output_scale"], tensors[f"{name}.output_zero"] = output.code(values)
@@ -184,6 +187,7 @@ class _Variant:
             known[f"{name}.weight"] = _coded(codes[name])
         widths = [code.bits for code in codes.values()]
         simulated = any(self.width(name) != code.bits for name, code in codes.items())
+        simulated |= any(code.bits < qdq.BITS for code in inputs.values())
         rounds = bool(inputs) or any(way.inputs != "float" for way in self.products.values())
         return Built(
             self._join(tensors), known, self.key, simulated, max(widths, default=None), self.conversions, rounds
@@ -230,6 +234,10 @@ class _Variant:
                 raise ValueError(f"{span.name}: {tensors[span.name].shape} does not fit {span.dims}")
             parts += [raw, literal]
         return b"".join(parts)
+
+
+def _simple(codes: Mapping[str, Code], name: str) -> bool:
+    return name not in codes or codes[name].simple
 
 
 def _coded(code: Code) -> Coded | Looked:

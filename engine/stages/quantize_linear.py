@@ -1,8 +1,7 @@
-"""Uniform symmetric quantization of weights to 1 .. 8 bits, at 8 bits of activations too."""
+"""Uniform quantization of weights to 1 .. 8 bits, and of activations."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,31 +9,33 @@ from torch import nn
 
 from engine.knobs import knob
 from engine.registry import register
-from engine.stages._base import Stage, StageContext
+from engine.stages._base import StageContext
+from engine.stages._uniform import REFRESH, Uniform, put
 from engine.step import Step
 from engine.weights import inputs
 from engine.weights.affine import GRANULARITIES, GROUP, SCALES, SCHEMES
-from engine.weights.constraint import Quantizer, add, find, incoming, weight_of
+from engine.weights.calibration import METHODS
 
 TRAININGS = ("post", "qat")
 ACTIVATION_BITS = 8
-REFRESH = 4  # steps between two least-squares searches while training: at 2 bits 16 costs accuracy, 1 gains none
 
 
 @register
 @dataclass(frozen=True)
-class QuantizeLinear(Stage):
+class QuantizeLinear(Uniform):
     """A quantizer behind the mask (if any) of every convolution and linear layer."""
 
     name = "quantize_linear"
     title = "Quantize to few bits"
     help = (
         "Rounds every weight to one of a few evenly spaced levels, so that it needs fewer bits. 8 bits also rounds the "
-        "activations, and the integer kernels of this machine run it; other widths store weights only and "
-        "compute with floats. Biases and BatchNorm are left alone; zeros of a pruned weight stay zero at every width."
+        "activations, and integer kernels run it; other widths compute with floats. Biases and BatchNorm are left "
+        "alone; zeros stay zero. For other bits in some layers add a second stage that names them (layers): a layer "
+        "keeps the fewest bits that it is given."
     )
     formula = (
-        r"\hat w = s\,\mathrm{clip}\!\left(\mathrm{round}(w/s), -L, L\right),\; L = 2^{b-1}-1;"
+        r"\hat w = s\,\left(\mathrm{clip}\!\left(\mathrm{round}(w/s) + z, l, h\right) - z\right),"
+        r"\; z = 0,\; h = -l = 2^{b-1}-1 \;\text{(symmetric)};"
         r"\qquad b = 1:\; \hat w = \mathrm{mean}|w|\,\mathrm{sign}(w)"
     )
     source = (
@@ -45,7 +46,6 @@ class QuantizeLinear(Stage):
         "8 bits cost next to nothing, 4 bits about a point. At 3 bits the scales matter (least squares), and at 2 or "
         "1 training must take part (qat)."
     )
-    order = "quantizer"
     needs_epochs = {"training": ("qat",)}
 
     bits: int = knob(8, 1, 8, help="Bits for each weight; 8 also quantizes the activations.")
@@ -81,44 +81,57 @@ class QuantizeLinear(Stage):
         late=True,
     )
 
+    activation_bits: int | None = knob(
+        None,
+        0,
+        8,
+        help="Bits for each activation; none: 8 where weights have 8, else floats. 0: floats. Under 8 has no kernel.",
+        advanced=True,
+        late=True,
+    )
+    calibration: str = knob(
+        "min_max",
+        choices=METHODS,
+        help="Range of activations: all that was seen, most of it, least squared error, or least lost information.",
+        advanced=True,
+        late=True,
+    )
+    percentile: float = knob(
+        inputs.PERCENTILE,
+        90.0,
+        100.0,
+        help="How much of the activations lies within their range (calibration=percentile).",
+        unit="%",
+        advanced=True,
+        late=True,
+    )
+
     def attach(self, model: nn.Module, plan: list[Any]) -> None:
-        """A quantizer on each layer, tightened where there is one; 8 bits: one for the layer's input."""
-        for _, layer in self._layers(model):
-            quantizer = find(layer, Quantizer)
-            form = (self.granularity, self.scale, self.scheme, self.group)
-            if quantizer is None:
-                quantizer = add(layer, Quantizer(weight_of(layer), self.bits, *form))
-            else:
-                quantizer.configure(weight_of(layer), min(self.bits, quantizer.bits), *form)
-            if quantizer.bits == ACTIVATION_BITS:
-                inputs.attach(layer)
+        """A quantizer on each layer, tightened where there is one, and one for the layer's input or none."""
+        for _, layer in self.layers_of(model):
+            quantizer = put(layer, self.bits, self.granularity, self.scale, self.scheme, self.group)
+            usual = ACTIVATION_BITS * (quantizer.bits == ACTIVATION_BITS)
+            bits = usual if self.activation_bits is None else self.activation_bits
+            if bits:
+                inputs.attach(layer, bits, self.calibration, self.percentile)
             else:
                 inputs.detach(layer)
 
     def prepare(self, model: nn.Module, context: StageContext) -> None:
         """QAT: round from the first step on. Layers that an earlier phase quantized get the new scale at once."""
-        self._fit(model, only_active=self.training == "post")
+        self.fit(model, only_active=self.training == "post")
         if self.training == "qat":
             inputs.calibrate(model, context.calibration)
 
     def after_step(self, step: Step) -> None:
         """Scales follow the weights: by maximum at every step, by least squares (a search) every 4th."""
         if self.training == "qat" and (self.scale == "maximum" or step.number % REFRESH == 0):
-            self._fit(step.model)
+            self.fit(step.model)
 
     def finish(self, model: nn.Module, context: StageContext) -> None:
         """Fix the scales for the final weights and the ranges of the activations.
 
         In a later phase that trains the weights stay on this lattice, with straight-through gradients.
         """
-        self._fit(model)
+        self.fit(model)
         inputs.calibrate(model, context.calibration)
-
-    def _fit(self, model: nn.Module, only_active: bool = False) -> None:
-        for _, layer in self._layers(model):
-            quantizer = find(layer, Quantizer)
-            if quantizer is not None and (bool(quantizer.active) or not only_active):
-                quantizer.fit(incoming(layer, quantizer))
-
-    def _layers(self, model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-        yield from self.selected(model, (nn.Conv2d, nn.Linear))

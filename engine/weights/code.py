@@ -33,7 +33,7 @@ def input_codes(model: nn.Module) -> dict[str, InputCode]:
     for name, quantizer in found:
         if quantizer is not None and bool(quantizer.active):
             scale, zero_point = quantizer.code()
-            codes[name] = InputCode(float(scale), int(zero_point))
+            codes[name] = InputCode(float(scale), int(zero_point), quantizer.bits)
     return codes
 
 
