@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 
-from benchmarks.claims import distillation, pruning, quantization, teachers
+from benchmarks.claims import distillation, inner, pruning, quantization, teachers
 from benchmarks.claims.journal import Journal
 from benchmarks.claims.report import report
 from benchmarks.claims.running import MOST, complete, run
@@ -35,6 +35,7 @@ OUT = Path(__file__).resolve().parents[1] / "docs" / "evidence" / "methods.md"
 GROUPS: dict[str, tuple[Claim, ...]] = {
     "Distillation": distillation.CLAIMS,
     "Teachers and temperatures": teachers.CLAIMS,
+    "Attacks, peers and learned settings": inner.CLAIMS,
     "Pruning": pruning.CLAIMS,
     "Quantization": quantization.CLAIMS,
 }

@@ -7,14 +7,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from engine import artifact
 from engine.artifact import Built
 from engine.measure.cost import cost
+from engine.measure.robustness import attacked_logits
 from engine.pipeline import predict
 from engine.prefix import Trained
 from engine.student import Bench, train
 
+EPSILON, STEPS, ATTACKED = 0.1, 10, 2000  # a tenth of the range of a pixel, ten steps
 Right = npt.NDArray[np.bool_]
 Measure = Callable[[Bench, Trained, Built], Right]
 
@@ -30,7 +33,15 @@ def labels(bench: Bench) -> npt.NDArray[np.int64]:
     return found
 
 
-MEASURES: dict[str, Measure] = {"accuracy": accuracy}
+def under_attack(bench: Bench, trained: Trained, _built: Built) -> Right:
+    """The trained network's answers to the first 2,000 images, each changed against it by PGD (gradients need it)."""
+    inputs = bench.task.split(bench.recipe.data, "validation").inputs[:ATTACKED]
+    targets, lots = torch.from_numpy(labels(bench)[:ATTACKED]), torch.Generator().manual_seed(0)
+    found = attacked_logits(trained.model.eval(), inputs, targets, EPSILON, STEPS, lots)
+    return np.asarray((found.argmax(1) == targets).numpy())
+
+
+MEASURES: dict[str, Measure] = {"accuracy": accuracy, "accuracy_under_attack": under_attack}
 
 
 def measured(bench: Bench, measure: str) -> tuple[Right, dict[str, Any]]:

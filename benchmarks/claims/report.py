@@ -55,7 +55,9 @@ def _how() -> str:
         "lies on the other side. A claim's next setting is tried only where those before did not show it, three at "
         "most: where there is no effect at all, three tries show one by luck in about 7 of 100 cases. *Seeds ahead*: "
         "with how many seeds the method is better; where the control fails with one seed and not with another, all "
-        "may be and the interval still hold zero. Bytes (packed) and multiply-adds are ratios of method to control."
+        "may be and the interval still hold zero. Bytes (packed) and multiply-adds are ratios of method to control. "
+        "*Accuracy under attack*: of the trained network on the first 2,000 validation images, each pixel moved by up "
+        "to a tenth of its range, ten steps of PGD."
     )
 
 
