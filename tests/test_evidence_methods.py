@@ -9,6 +9,7 @@ import pytest
 from conftest import ROOT
 
 from benchmarks import evidence_methods
+from benchmarks.claims import shapes
 from benchmarks.claims.journal import Journal, Run
 from benchmarks.claims.report import interval
 from benchmarks.claims.running import compare, complete, findings
@@ -68,7 +69,8 @@ class TestClaims:
             method, control = setting.pair(claim.seeds[0])
             assert method.key != control.key
             assert {method.seed, control.seed} == {claim.seeds[0]}
-            assert (method.task, method.student, method.labels) == (control.task, control.student, control.labels)
+            assert (method.task, method.labels) == (control.task, control.labels)
+            assert method.student == control.student or claim in shapes.CLAIMS  # there multiply-adds are about equal
             assert sum(p.epochs for p in method.phases) == sum(p.epochs for p in control.phases)
 
     def test_says_what_it_asks_and_where_that_stands(self, claim: Claim) -> None:
