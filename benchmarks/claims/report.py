@@ -81,8 +81,12 @@ def _best(found: Sequence[Finding]) -> str:
 def _said(found: Sequence[Finding]) -> str:
     if not found:
         return "not measured"
-    tried = f", setting {found.index(_shown(found)) + 1} of {len(found)} tried" if len(found) > 1 else ""
-    return MARKS[_shown(found).verdict] + tried
+    best = _shown(found)
+    if len(found) == 1:
+        return MARKS[best.verdict]
+    if best.verdict == SHOWN:
+        return f"{MARKS[SHOWN]} in setting {found.index(best) + 1}, not before"
+    return f"{MARKS[best.verdict]} in setting 1, nor shown in {len(found) - 1} more"
 
 
 def _shown(found: Sequence[Finding]) -> Finding:
