@@ -52,7 +52,8 @@ def save_prefix(home: Home, key: str, trained: Trained) -> None:
         "phases": [dataclasses.asdict(p) for p in trained.phases],
         "device": trained.device,
     }
-    tensors = {name: value.detach().contiguous() for name, value in trained.model.state_dict().items()}
+    # copies: layers that share weights are in it under all of their names, and safetensors refuses shared memory
+    tensors = {name: value.detach().contiguous().clone() for name, value in trained.model.state_dict().items()}
     content = save(tensors, metadata={"stillhouse": json.dumps(head)})
     atomic_write(_path(home, key), hashlib.sha256(content).digest() + content)
 

@@ -15,17 +15,21 @@ from engine.stages._base import Stage, StageContext
 from engine.tasks._base import Split
 from engine.training import FitPlan, fit
 from engine.weights import code
-from sample_models._blocks import ConvBlock, DepthwiseBlock
+from sample_models._blocks import ConvBlock, DepthwiseBlock, Residual
 
 CLASSES = 4
 
 
 class TinyNet(nn.Module):
-    """Convolution, pool, norm, depthwise-separable block, linear head: [B, 1, 8, 8] -> logits [B, 4]."""
+    """Convolution, pool, norm, depthwise-separable block, linear head: [B, 1, 8, 8] -> logits [B, 4].
 
-    def __init__(self) -> None:
+    With ``repeats`` so many residual blocks of one shape before the head.
+    """
+
+    def __init__(self, repeats: int = 0) -> None:
         super().__init__()
-        self.blocks = nn.Sequential(ConvBlock(1, 6, pool=True), DepthwiseBlock(6, 8, pool=True))
+        same = [Residual(ConvBlock(8, 8, pool=False)) for _ in range(repeats)]
+        self.blocks = nn.Sequential(ConvBlock(1, 6, pool=True), DepthwiseBlock(6, 8, pool=True), *same)
         self.head = nn.Linear(8 * 4, CLASSES)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -34,10 +38,10 @@ class TinyNet(nn.Module):
         return logits
 
 
-def fresh(seed: int = 0) -> nn.Module:
+def fresh(seed: int = 0, repeats: int = 0) -> nn.Module:
     """The network with initial weights that depend on ``seed`` alone, in the training loop's memory format."""
     torch.manual_seed(seed)
-    return TinyNet().to(memory_format=torch.channels_last)
+    return TinyNet(repeats).to(memory_format=torch.channels_last)
 
 
 def data(count: int = 96) -> Split:
@@ -84,7 +88,7 @@ def phase(model: nn.Module, stages: Sequence[Stage], epochs: int = 0, number: in
 
 def shaped_like(model: nn.Module) -> nn.Module:
     """The untrained network, narrowed to the leading channels of ``model`` where that has lost some."""
-    first = fresh()
+    first = fresh(repeats=len(model.get_submodule("blocks")) - 2)  # type: ignore[arg-type]
     made = code.bake(model)
     for name, parameter in first.state_dict().items():
         wanted = made.state_dict()[name].shape

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -69,7 +69,7 @@ def read(model: bytes, packed: bytes, bits: Mapping[str, int] | None = None) -> 
         raise FileError("the packed file holds another model than the ONNX file")
     graph = _Graph(model)
     stored = tensor_bytes(model, packed)
-    found = list(graph.kernels()) + list(graph.norms())
+    found = _merged([*graph.kernels(), *graph.norms()])
     found.sort(key=lambda kernel: kernel.place)
     owners = {name: owner(name, [k.name for k in found]) for name in stored}
     layers = tuple(
@@ -177,6 +177,16 @@ class _Graph:
     def _tensor_name(self, name: str) -> str:
         made = name if name in self.tensors else self.makers[name].input[0]
         return made.removesuffix(".integers").removesuffix(".weight")
+
+
+def _merged(kernels: list[_Kernel]) -> list[_Kernel]:
+    """Nodes that share their weights as one layer, which does all of their work."""
+    found: dict[str, _Kernel] = {}
+    for kernel in kernels:
+        first = found.setdefault(kernel.name, kernel)
+        if first is not kernel:
+            found[kernel.name] = replace(first, macs=first.macs + kernel.macs)
+    return list(found.values())
 
 
 def _layer(kernel: _Kernel, bits: int | None, stored: int) -> LayerReading:

@@ -37,8 +37,9 @@ class QuantizeAdaround(Rounding[AdaptiveRounding]):
     )
     source = "Nagel et al. 2020, arXiv:2004.10568, eq. 22 to 25 (without the activation function in eq. 25)"
     expect = (
-        "Gains most where nearest rounding loses most, at 2 to 4 bits. It cannot replace training at 2 bits. The time "
-        "grows with the square of a layer's inputs: a second or two for the small students, much longer for ResNet-18."
+        "Gains most where nearest rounding loses most. With recalibration the usual student (89.6 % in float) has "
+        "89.7 % at 4 bits, 89.5 at 3 and 87.1 at 2; rounded to the nearest 89.5, 88.7 and 84.1 (one seed). Small "
+        "students take seconds; the time grows with the square of a layer's inputs."
     )
 
     bits: int = knob(4, 2, 8, help="Bits for each weight; 8 also quantizes the activations.")

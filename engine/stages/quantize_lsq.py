@@ -34,8 +34,9 @@ class QuantizeLsq(Rounding[LearnedStep]):
     )
     source = "Esser et al. 2020, arXiv:1902.08153, eq. 1 to 5 and section 2.2"
     expect = (
-        "Its source finds networks of 3 bits as good as the float ones they came from, and 2 bits a point or two "
-        "behind. Here a short phase decides: the steps need a few hundred batches to settle."
+        "After one epoch the usual student (89.6 % in float) has 89.4 % at 3 bits and 89.0 % at 2; trained with "
+        "fitted steps instead it has 89.0 and 87.5 % (one seed). At 2 bits it has four levels where those have three, "
+        "and its file is a seventh longer."
     )
     needs_epochs = {"granularity": GRANULARITIES}
 

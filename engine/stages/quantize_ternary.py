@@ -22,7 +22,7 @@ class QuantizeTernary(FittedRounding[Ternary]):
     help = (
         "Leaves three values for a weight: minus a, zero and a. Weights smaller than 0.7 times the mean magnitude "
         "become zero, and a is the mean magnitude of the others. A network that is trained with it (qat) learns to "
-        "live with that; one that is rounded afterwards mostly does not. Biases and BatchNorm are left alone."
+        "live with that; after rounding alone, recalibrate BatchNorm. Biases and BatchNorm are left alone."
     )
     formula = (
         r"\hat w = \alpha\,\mathrm{sign}(w)\,[\,|w| > \Delta\,],\quad \Delta = 0.7\,\mathrm{mean}|w|,\quad "
@@ -30,8 +30,8 @@ class QuantizeTernary(FittedRounding[Ternary]):
     )
     source = "Li, Zhang & Liu 2016, Ternary Weight Networks, arXiv:1605.04711, eq. 5 and 6"
     expect = (
-        "With training a few points below float on small networks, its source finds; without, nearly nothing is left. "
-        "Many weights become zero, so that the file holds less than 1.6 bits for each."
+        "Rounded afterwards and recalibrated the usual student (89.6 % in float) keeps 85.8 %, trained with it for an "
+        "epoch 87.7 % (one seed). Many weights become zero: the file is about as long as with 2 bits."
     )
 
     training: str = knob("post", choices=TRAININGS, help=TRAINING_HELP)

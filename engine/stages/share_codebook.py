@@ -34,9 +34,9 @@ class ShareCodebook(Rounding[Codebook]):
     )
     source = "Han et al. 2016, Deep Compression, arXiv:1510.00149, sections 3.1 to 3.3 (linear initialisation)"
     expect = (
-        "Close to rounding with a scale for each channel at the same bits: tables fit a layer's weights better, but "
-        "there is one for a whole layer. It computes in floats, so its latency is simulated. After pruning it is the "
-        "second step of Deep Compression."
+        "Like rounding a whole layer with levels that fit it better. With recalibration the usual student (89.6 % in "
+        "float) has 89.2 % at 4 bits, 88.3 at 3 and 84.1 at 2, a little less than rounding with a scale for each "
+        "channel (89.5, 88.7, 84.1; one seed). It computes in floats, so its latency is simulated."
     )
     needs_epochs = {"centroids": ("trained",)}
 

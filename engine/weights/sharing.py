@@ -1,0 +1,45 @@
+"""Layers that are one layer: used in several places, trained by all of them, stored once.
+
+The module itself is shared, so that its masks, its rounding and its trained tensors are the same everywhere by nature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from engine.weights.constraint import weight_of
+
+
+def alike(layers: Mapping[str, nn.Module], size: int) -> list[list[str]]:
+    """Names of layers that can stand for each other, in groups of at most ``size`` that follow one another.
+
+    Equal are shape of weight and bias, stride, padding, dilation and groups; layers that equal no other are left out.
+    """
+    kinds: dict[tuple[object, ...], list[str]] = {}
+    for name, layer in layers.items():
+        kinds.setdefault(_kind(layer), []).append(name)
+    parts = [names[i : i + size] for names in kinds.values() for i in range(0, len(names), size)]
+    return [part for part in parts if len(part) > 1]
+
+
+@torch.no_grad()
+def tie(model: nn.Module, names: Sequence[str], mean: bool = False) -> None:
+    """Put the first of the named layers in the place of the others too; ``mean``: it takes on all layers' mean."""
+    layers = [model.get_submodule(name) for name in names]
+    first = layers[0]
+    if mean:
+        for name, parameter in first.named_parameters():
+            parameter.copy_(torch.stack([layer.get_parameter(name) for layer in layers]).mean(0))
+    for name in names[1:]:
+        parent, _, child = name.rpartition(".")
+        setattr(model.get_submodule(parent), child, first)
+
+
+def _kind(layer: nn.Module) -> tuple[object, ...]:
+    names = ("stride", "padding", "dilation", "groups", "padding_mode")
+    bias = isinstance(getattr(layer, "bias", None), Tensor)
+    settings = (getattr(layer, name, None) for name in names)
+    return (isinstance(layer, nn.Conv2d), tuple(weight_of(layer).shape), bias, *settings)
