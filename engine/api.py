@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engine import api_home, api_people, api_rows, api_status, metrics, preview, store_read
+from engine import api_estimate, api_home, api_people, api_rows, api_status, metrics, preview, store_read
 from engine import catalogue as catalogues
 from engine.api_rows import Row
 from engine.errors import FileError, NotFoundError
@@ -28,13 +27,12 @@ from engine.recipe import Recipe
 from engine.store import ENDED, Ask
 
 LOCAL = "local"
-OVERHEAD_SECONDS = 4.0  # export and measurement, beside the epochs
-FULL_DATA_FACTOR = 2.75  # 55,000 training images instead of 20,000
 POLL_SECONDS, RUNNER_CHECK_SECONDS = 0.05, 1.0
 GRID_POINTS = 72  # of engine.search.grid, which cannot be imported here: it needs torch
 GRID_PARTS = 2  # jobs that share the points of a grid, so that two workers measure it
 OWN, DENSE, GRID, BASELINE = range(4)  # the order in which one user's work runs
 status = api_status.status
+estimate, OVERHEAD_SECONDS = api_estimate.estimate, api_estimate.OVERHEAD_SECONDS
 
 
 def catalogue() -> dict[str, list[dict[str, Any]]]:
@@ -53,32 +51,6 @@ def check(recipe_json: Mapping[str, Any]) -> Recipe:
     return Recipe.from_json(recipe_json)
 
 
-def estimate(home: Home, recipe_json: Mapping[str, Any]) -> dict[str, Any]:
-    """Expected seconds of the trial itself: ``{"seconds", "low", "high", "basis"}``; basis says what it rests on."""
-    recipe = check(recipe_json)
-    epochs = sum(p.epochs for p in recipe.phases)
-    rows = [r for r in rows_here(home, recipe.task, ("trial",)) if r["student"] == recipe.student and r["epochs"]]
-    rows = [r for r in rows if r["data"] == recipe.data]
-    if rows:
-        pace, spread = _pace(rows), 0.25
-        basis = f"{len(rows)} finished trial{'s' * (len(rows) > 1)} of {recipe.student} in this home"
-    else:
-        model = catalogues.current().row("models", recipe.student)
-        pace = model["seconds_per_epoch"] * (FULL_DATA_FACTOR if recipe.data == "full" else 1.0)
-        spread, basis = 0.6, f"the time that {recipe.student} took on the machine where it was written down"
-    seconds = OVERHEAD_SECONDS + pace * epochs
-    return {"seconds": seconds, "low": seconds * (1 - spread), "high": seconds * (1 + spread), "basis": basis}
-
-
-def _pace(rows: Iterable[Row]) -> float:
-    """Seconds an epoch. Of the trials on one dense student only the slowest counts: others resumed its training."""
-    slowest: dict[str, float] = {}
-    for row in rows:
-        pace = max(row["seconds"] - OVERHEAD_SECONDS, 0.1) / row["epochs"]
-        slowest[row["dense_key"]] = max(pace, slowest.pop(row["dense_key"], 0.0))
-    return statistics.median(list(slowest.values())[-20:])
-
-
 def ensure_runner(home: Home, patience: float = 0.0) -> None:
     """Start the home's runner when none lives (microseconds when one does) and keep it while this process lives.
 
@@ -90,7 +62,8 @@ def ensure_runner(home: Home, patience: float = 0.0) -> None:
 
 def submit(home: Home, recipe_json: Mapping[str, Any], who: str = LOCAL, companions: bool = True,
            test: bool = False, host: bool = False, grids: bool = True) -> dict[str, Any]:  # fmt: skip
-    """Ask for a trial; with ``companions`` also for its dense student, that student's grid and the baseline.
+    """Ask for a trial; with ``companions`` also for its dense student, that student's grid, the baseline, and for
+    teachers that are recipes, so that the charts show them too.
 
     ``known``: the result is there already. Nothing runs twice: equal keys share one trial. Raises :class:`InputError`
     for a bad recipe, and when ``who`` has too many open trials (:func:`engine.api_people.cap`; the host has no limit).
@@ -102,6 +75,7 @@ def submit(home: Home, recipe_json: Mapping[str, Any], who: str = LOCAL, compani
     asks = [_ask(recipe, OWN, test)]
     if companions:
         asks += [_ask(dense, DENSE), _ask(baseline, BASELINE)]
+        asks += [_ask(t, BASELINE) for p in recipe.phases for t in p.teachers if isinstance(t, Recipe)]
         asks += [_ask_grid(dense, part) for part in range(GRID_PARTS if grids else 0)]
     stored = store_read.result(store, recipe.key)
     known = stored is not None and not stored.preview and not (test and stored.body.get("test") is None)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engine import api, api_home, api_people, api_points, api_rows, api_status, catalogue, store_read
+from engine import api, api_estimate, api_home, api_people, api_points, api_rows, api_status, catalogue, store_read
 from engine.api_points import View
 from engine.errors import InputError, NotFoundError, StillhouseError
 from engine.execution.base import default_slots
@@ -260,15 +260,10 @@ def _seconds(home: Home, recipes: Iterable[Recipe]) -> float:
     wanted = list(recipes)
     kept = {path.stem for path in home.cache("prefix").glob("*.prefix")}
     trainings = {t.key: t for recipe in wanted for t in plans.trainings(recipe) if t.key not in kept}
-    paces = {r.student: _pace(home, r) for r in wanted}
+    paces = {r.student: api_estimate.pace(home, r) for r in wanted}
     usual = catalogue.current().rows["models"]
     epochs = sum(t.epochs * paces.get(t.student, usual[t.student]["seconds_per_epoch"]) for t in trainings.values())
     return float(epochs + MEASURE_SECONDS * len(wanted)) / default_slots()
-
-
-def _pace(home: Home, recipe: Recipe) -> float:
-    epochs = sum(p.epochs for p in recipe.phases)
-    return float((api.estimate(home, recipe.to_json())["seconds"] - api.OVERHEAD_SECONDS) / epochs)
 
 
 def _stamp() -> int:

@@ -50,8 +50,8 @@ def settings(recipe: Mapping[str, Any]) -> Row:
     phases = recipe["phases"]
     losses = [part for p in phases for part in _parts(p.get("loss"))]
     teachers = [t for p in phases for t in p.get("teachers", ())]
-    row: Row = {k: recipe.get(k) for k in ("student", "labels", "data", "seed")}
-    row["teacher"] = _teacher(teachers[0]) if teachers else None
+    row: Row = {k: recipe.get(k) for k in ("student", "labels", "without", "data", "seed")}
+    row["teacher"] = "+".join(dict.fromkeys(_teacher(t) for t in teachers)) or None
     row["loss"] = "+".join(dict.fromkeys(part["name"] for part in losses)) or None
     row["temperature"] = _first(losses, "temperature")
     row["weight"] = _first(losses, "weight")

@@ -10,11 +10,10 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from engine import api, api_home, api_people, catalogue, store_sweeps
+from engine import api, api_estimate, api_home, api_people, catalogue, store_sweeps
 from engine.errors import InputError, NotFoundError
 from engine.execution.base import default_slots
 from engine.home import Home
-from engine.recipe import Recipe
 from engine.search import orders, space
 from engine.search import plan as plans
 from engine.search.plan import Plan
@@ -237,7 +236,7 @@ def _seconds(home: Home, made: Plan) -> float:
     for recipe in made.trials.values():
         name = (recipe.student, recipe.data)
         if name not in paces:
-            paces[name] = _pace(home, recipe)
+            paces[name] = api_estimate.pace(home, recipe)
     work = sum(t.epochs * paces.get((t.student, t.data), _teacher_pace(t.student)) for t in made.needed)
     fresh = made.unknown.values()
     graphs = {(r.student, any(dict(s.values).get("bits") == 8 for s in r.stages)) for r in fresh}
@@ -245,12 +244,6 @@ def _seconds(home: Home, made: Plan) -> float:
     grids = (r for key, r in made.dense.items() if key not in made.grids_done)
     work += sum(GRID_EPOCHS * paces[r.student, r.data] for r in grids)
     return work / default_slots()
-
-
-def _pace(home: Home, recipe: Recipe) -> float:
-    """Seconds an epoch of this student, as :func:`engine.api.estimate` knows it."""
-    epochs = sum(p.epochs for p in recipe.dense().phases)
-    return float((api.estimate(home, recipe.dense().to_json())["seconds"] - api.OVERHEAD_SECONDS) / epochs)
 
 
 def _teacher_pace(student: str) -> float:

@@ -16,8 +16,7 @@ KINDS = ("tasks", "models", "losses", "stages")
 COSTS = ("packed_bytes", "onnx_bytes", "latency_ms", "macs")
 PORT = 8501
 MAX_SEEDS = 20  # as engine.search.replicates
-MAX_SWEEP_TRIALS, MAX_BUDGET_SECONDS = 2000, 30 * 24 * 3600
-MAX_TIMES = 64  # as engine.search.longer
+MAX_SWEEP_TRIALS, MAX_BUDGET_SECONDS, MAX_TIMES = 2000, 30 * 24 * 3600, 64  # the last as engine.search.longer
 _INVALID_CHOICE = re.compile(r"invalid choice: '(.*?)' \(choose from")
 Commands = Any  # argparse keeps the class of its subparsers to itself
 
@@ -127,7 +126,7 @@ def _run(commands: Commands) -> None:
     parser.add_argument("recipe", nargs="?", metavar="RECIPE.json", help="a recipe file instead of options")
     add = parser.add_argument
     add("--task", metavar="NAME")
-    add("--teacher", metavar="NAME")
+    add("--teacher", action="append", metavar="NAME", help="may be repeated; also RECIPE.json, assistant:, itself:")
     add("--student", metavar="NAME")
     add("--loss", metavar="NAME:knob=value,...")
     add("--epochs", type=whole("--epochs", 1, MAX_EPOCHS), metavar="N")
@@ -137,6 +136,7 @@ def _run(commands: Commands) -> None:
         help="epochs of training after one-shot stages (0)")  # fmt: skip
     add("--joint", action="store_true", help="all stages act in the training phase")
     add("--labels", type=whole("--labels", 1, 10**9), metavar="N", help="labelled images; the others are unlabelled")
+    add("--without", metavar="CLASS", help="leave this class's images out of what the student sees")
     add("--data", type=one_of("--data", DATA), metavar="|".join(DATA))
     add("--seed", type=whole("--seed", 0, MAX_SEED), metavar="N")
     add("--seeds", type=whole("--seeds", 1, MAX_SEEDS), default=1, metavar="N",

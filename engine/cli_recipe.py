@@ -11,13 +11,14 @@ from typing import Any
 
 from engine import catalogue
 from engine.errors import InputError
-from engine.knobs import check_values
-from engine.recipe import ORDERS
+from engine.knobs import Knob, check_values
+from engine.recipe import MAX_EPOCHS, ORDERS
+from engine.teacher_recipes import ASSISTANT, ITSELF, teachers, usual_assistant
 
 RECALIBRATE = "recalibrate"
 NONE = "none"
-RECIPE_OPTIONS = ("task", "teacher", "student", "loss", "epochs", "stage", "finetune_epochs", "joint", "labels", "data",
-                  "seed", "no_recalibrate")  # fmt: skip
+RECIPE_OPTIONS = ("task", "teacher", "student", "loss", "epochs", "stage", "finetune_epochs", "joint", "labels",
+                  "without", "data", "seed", "no_recalibrate")  # fmt: skip
 STRUCTURE = ("stage", "finetune_epochs", "joint", "no_recalibrate")
 MAX_FILE = 1_000_000
 Row = dict[str, Any]
@@ -60,12 +61,14 @@ def read_recipe(path: Path) -> Row:
 def assemble(options: argparse.Namespace) -> Row:
     """The task's default run with the options in place of its values."""
     default = copy.deepcopy(dict(catalogue.current().row("tasks", options.task, "--task")["default"]))
-    for name in ("student", "labels", "data", "seed"):
+    for name in ("student", "labels", "without", "data", "seed"):
         if getattr(options, name) is not None:
             default[name] = getattr(options, name)
     phases = default["phases"]
     training = next((p for p in phases if p.get("epochs")), {"epochs": 1})
-    training |= _taught(options, training)
+    if str(default.get("without") or "").isdecimal():
+        default["without"] = int(default["without"])
+    training |= _taught(options, training, default)
     if options.epochs is not None:
         training["epochs"] = options.epochs
     if any(getattr(options, name) not in (None, False) for name in STRUCTURE):
@@ -76,22 +79,27 @@ def assemble(options: argparse.Namespace) -> Row:
 def parse_part(kind: str, text: str, option: str) -> Row:
     """``NAME:knob=value,knob=value`` as ``{"name": ..., knob: value}``; raises :class:`InputError`."""
     name, _, settings = text.partition(":")
-    knobs = {k.name: k for k in catalogue.current().knobs(kind, name.strip(), option)}
-    part: Row = {"name": name.strip()}
-    for setting in filter(None, (s.strip() for s in settings.split(","))):
+    knobs = catalogue.current().knobs(kind, name.strip(), option)
+    return {"name": name.strip(), **read_settings(knobs, settings, f"{option} {name.strip()}")}
+
+
+def read_settings(knobs: Sequence[Knob], text: str, where: str) -> Row:
+    """``knob=value,knob=value`` as values; raises :class:`InputError`."""
+    known, found = {k.name: k for k in knobs}, Row()
+    for setting in filter(None, (s.strip() for s in text.split(","))):
         knob, equals, value = (s.strip() for s in setting.partition("="))
         if not equals:
-            raise InputError(f"{option} {part['name']}", setting, "settings written as knob=value")
-        if knob in part:
-            raise InputError(f"{option} {part['name']}", knob, "each setting once")
-        if knob not in knobs:
-            check_values(tuple(knobs.values()), {knob: value}, f"{option} {part['name']}")
-        part[knob] = knobs[knob].parse(value, f"{option} {part['name']}.{knob}")
-    return part
+            raise InputError(where, setting, "settings written as knob=value")
+        if knob in found or knob == "name":
+            raise InputError(where, knob, "each setting once")
+        if knob not in known:
+            check_values(tuple(knobs), {knob: value}, where)
+        found[knob] = known[knob].parse(value, f"{where}.{knob}")
+    return found
 
 
-def _taught(options: argparse.Namespace, training: Mapping[str, Any]) -> Row:
-    """Loss and teachers of the training phase."""
+def _taught(options: argparse.Namespace, training: Mapping[str, Any], recipe: Row) -> Row:
+    """Loss and teachers of the training phase of ``recipe``."""
     usual = training.get("loss") or {"name": "cross_entropy"}
     loss = usual
     if options.loss is not None:
@@ -102,11 +110,28 @@ def _taught(options: argparse.Namespace, training: Mapping[str, Any]) -> Row:
     if not any(catalogue.current().row("losses", name).get("needs_teacher") for name in names):
         if options.teacher is not None:
             raise InputError(
-                "--teacher", options.teacher, f"no teacher with the loss {names[0]}, which learns from labels"
+                "--teacher", options.teacher[0], f"no teacher with the loss {names[0]}, which learns from labels"
             )
         return {"loss": loss, "teachers": []}
     usual_teachers = training.get("teachers") or catalogue.current().teachers(options.task)[:1]
-    return {"loss": loss, "teachers": usual_teachers if options.teacher is None else [options.teacher]}
+    given = [_teacher(text, recipe, usual_teachers[0]) for text in options.teacher or ()]
+    return {"loss": loss, "teachers": given or usual_teachers}
+
+
+def _teacher(text: str, recipe: Row, above: str) -> str | Row:
+    """A teacher's name; a recipe's file; or ``assistant:student=NAME,epochs=N``, ``itself:epochs=N``, trained first."""
+    if text.endswith(".json"):
+        return read_recipe(Path(text))
+    way, _, settings = text.partition(":")
+    if way not in (ASSISTANT, ITSELF):
+        return text
+    usual = next(p["epochs"] for p in recipe["phases"] if p.get("epochs"))
+    knobs = [Knob("epochs", "int", usual, "How long it is trained itself.", 1, MAX_EPOCHS)]
+    if way == ASSISTANT:
+        known = tuple(catalogue.current().students(recipe["task"]))
+        knobs.append(Knob("student", "str", usual_assistant(recipe["task"]), "Which network.", choices=known))
+    found = check_values(tuple(knobs), read_settings(knobs, settings, f"--teacher {way}"), f"--teacher {way}")
+    return teachers(way, recipe, above, found.get("student", ""), found["epochs"])[0]
 
 
 def _arranged(options: argparse.Namespace, training: Row, phases: Sequence[Row]) -> list[Row]:

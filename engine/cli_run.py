@@ -176,7 +176,8 @@ def print_json(value: Any) -> None:
 def _doing(now: Mapping[str, Any]) -> list[str]:
     parts = []
     if now.get("doing"):
-        parts.append(str(now["doing"]))
+        first = f", {now['teacher']} first" if now.get("teacher") else ""
+        parts.append(str(now["doing"]) + first)
     if now.get("epochs"):
         parts.append(f"epoch {now.get('epoch', 0)} of {now['epochs']}")
     if now.get("fraction") is not None:

@@ -134,6 +134,34 @@ def artifact_changes(logits: Array, graph_logits: Array) -> dict[str, float]:
     return {ARTIFACT_CHANGED: float(other.mean()), ARTIFACT_MARGIN: margin}
 
 
+def left_out(logits: Array, labels: Array, left: int) -> dict[str, float]:
+    """How a class is recognised whose images were never seen in training: its recall, as it is and with a raised bias.
+
+    Of C classes it should be the answer for 1/C of the images; :func:`raise_to` finds the bias without labels, on every
+    second image for the others and the other way round, so that no image is judged by a bias that it helped to choose.
+    ``left_out_accuracy`` is the accuracy over all classes with it, ``left_out_bias`` the mean of both biases.
+    """
+    values, targets = _checked(logits, labels)
+    halves = np.arange(len(values)) % 2
+    biases = [raise_to(values[halves != half], left, 1 / values.shape[1]) for half in (0, 1)]
+    raised = values.copy()
+    raised[:, left] += np.asarray(biases)[halves]
+    mine = targets == left
+    recall = {name: float((z[mine].argmax(1) == left).mean()) if mine.any() else 0.0
+              for name, z in (("left_out_recall", values), ("left_out_recall_raised", raised))}  # fmt: skip
+    accuracy_raised = float((raised.argmax(1) == targets).mean())
+    return {**recall, "left_out_accuracy": accuracy_raised, "left_out_bias": float(np.mean(biases))}
+
+
+def raise_to(logits: Array, label: int, share: float) -> float:
+    """The bias, at least 0, that makes ``label`` the answer for ``share`` of the N images, to the nearest image."""
+    others = np.delete(logits, label, axis=1).max(1)
+    needed = np.sort(others - logits[:, label])  # an image answers with it once the bias is above this
+    count = min(max(round(share * len(needed)), 1), len(needed))
+    ends = needed[count - 1 : count + 1]
+    return max(0.0, float(ends.mean()) if len(ends) > 1 else float(ends[0]) + 1.0)
+
+
 def paired_difference(correct_a: Array, correct_b: Array) -> Interval:
     """(difference, low, high) of two accuracies on the same examples: a minus b with its 95 % interval.
 

@@ -111,4 +111,7 @@ def taught_by(bench: Bench) -> Tensor:
 def all_metrics(bench: Bench, logits: Logits, taught: Tensor) -> dict[str, float]:
     """Every measure of the task; ``taught`` as :func:`taught_by` gives it, for the agreement with the teacher."""
     labels = bench.task.split(bench.recipe.data, "validation").labels[: len(logits)]
-    return bench.task.metrics(torch.from_numpy(logits), labels, taught[: len(logits)])
+    row = bench.task.metrics(torch.from_numpy(logits), labels, taught[: len(logits)])
+    if bench.recipe.without is not None:
+        row |= metrics.left_out(logits, labels.numpy(), bench.task.class_names.index(bench.recipe.without))
+    return row

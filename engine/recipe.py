@@ -19,6 +19,7 @@ from typing import Any
 from engine import catalogue
 from engine.errors import InputError, unknown_name
 from engine.knobs import canonical_float, check_values
+from engine.recipe_fields import class_of, listed, only, wanted, whole
 
 KEY_VERSION = 1
 ORDERS = ("shape", "mask", "quantizer", "recalibration")
@@ -92,13 +93,13 @@ class Phase:
     @classmethod
     def from_json(cls, row: Any, where: str) -> Phase:
         """Read and check one phase."""
-        _only(row, ("epochs", "loss", "teachers", "stages"), where)
-        epochs = _whole(row.get("epochs", 0), 0, MAX_EPOCHS, f"{where}.epochs")
+        only(row, ("epochs", "loss", "teachers", "stages"), where)
+        epochs = whole(row.get("epochs", 0), 0, MAX_EPOCHS, f"{where}.epochs")
         loss = row.get("loss")
         losses = [] if loss is None else list(loss) if isinstance(loss, (list, tuple)) else [loss]
         losses = losses or ([{"name": "cross_entropy"}] if epochs else [])
-        teachers = _list(row.get("teachers"), f"{where}.teachers")
-        stages = _list(row.get("stages"), f"{where}.stages")
+        teachers = listed(row.get("teachers"), f"{where}.teachers")
+        stages = listed(row.get("stages"), f"{where}.stages")
         phase = cls(
             epochs,
             tuple(Part.from_json("losses", p, f"{where}.loss") for p in losses),
@@ -115,7 +116,7 @@ class Phase:
         for part in self.loss:
             least = part.row.get("least_teachers", 1) if part.row.get("needs_teacher") else 0
             if len(self.teachers) < least:
-                raise InputError(f"{where}.teachers", self._named(), _wanted(least, part.name))
+                raise InputError(f"{where}.teachers", self._named(), wanted(least, part.name))
         for stage in self.stages:
             if not self.epochs and stage.needs_epochs:
                 raise InputError(f"{where}.epochs", 0, f"at least 1 with {stage.name}:{stage.needs_epochs}, "
@@ -141,7 +142,10 @@ class Phase:
 
 @dataclass(frozen=True)
 class Recipe:
-    """``labels`` is the number of labelled training images (None: all); the rest is an unlabelled transfer set."""
+    """``labels`` is the number of labelled training images (None: all); the rest is an unlabelled transfer set.
+
+    ``without``: a class whose training images the student never sees, by its name (None: it sees all).
+    """
 
     task: str
     student: str
@@ -149,21 +153,23 @@ class Recipe:
     data: str = "sample"
     labels: int | None = None
     seed: int = 0
+    without: str | None = None
 
     @classmethod
     def from_json(cls, row: Any, where: str = "recipe") -> Recipe:
         """Read and check a recipe; raises :class:`InputError` naming the offending field."""
         names = [f.name for f in dataclasses.fields(cls)]
-        _only(row, names, where)
+        only(row, names, where)
         if where.count(".teachers") > MAX_NESTING:
             raise InputError(where, "a recipe", f"teachers of teachers up to {MAX_NESTING} deep")
         for name in ("task", "student", "phases"):
             if name not in row:
                 raise InputError(f"{where}.{name}", None, "a value; it is missing")
-        phases = _list(row["phases"], f"{where}.phases")
+        phases = listed(row["phases"], f"{where}.phases")
         read = tuple(Phase.from_json(p, f"{where}.phases[{i}]") for i, p in enumerate(phases))
-        labels, seed = row.get("labels"), row.get("seed", 0)
-        recipe = cls(row["task"], row["student"], read, row.get("data", "sample"), labels, seed)
+        labels, seed, without = row.get("labels"), row.get("seed", 0), row.get("without")
+        without = None if without is None else class_of(row["task"], without, where)
+        recipe = cls(row["task"], row["student"], read, row.get("data", "sample"), labels, seed, without)
         recipe._check(where)
         return dataclasses.replace(recipe, seed=int(seed), labels=None if labels is None else int(labels))
 
@@ -175,8 +181,9 @@ class Recipe:
         if self.data not in DATA:
             raise unknown_name(f"{where}.data", self.data, DATA)
         if self.labels is not None:
-            _whole(self.labels, task["classes"], task["train_size"], f"{where}.labels")
-        _whole(self.seed, 0, MAX_SEED, f"{where}.seed")
+            most = task["train_size"] * (task["classes"] - bool(self.without)) // task["classes"]
+            whole(self.labels, task["classes"], most, f"{where}.labels")
+        whole(self.seed, 0, MAX_SEED, f"{where}.seed")
         if not 1 <= len(self.phases) <= MAX_PHASES:
             raise InputError(f"{where}.phases", len(self.phases), f"1 to {MAX_PHASES} phases")
         for teacher in (t for p in self.phases for t in p.teachers):
@@ -191,10 +198,11 @@ class Recipe:
             raise unknown_name(where, teacher, catalogue.current().teachers(self.task))
 
     def to_json(self) -> dict[str, Any]:
-        """Canonical form: every field and every knob."""
+        """Canonical form: every field and every knob; ``without`` only where a class is left out."""
+        without = {} if self.without is None else {"without": self.without}
         return {
             "task": self.task, "data": self.data, "labels": self.labels, "student": self.student,
-            "phases": [p.to_json() for p in self.phases], "seed": self.seed,
+            "phases": [p.to_json() for p in self.phases], "seed": self.seed, **without,
         }  # fmt: skip
 
     @property
@@ -254,12 +262,6 @@ def _model_facts(row: Mapping[str, Any]) -> list[Any]:
     return [row["version"], row.get("weights_sha256", "")]
 
 
-def _wanted(least: int, loss: str) -> str:
-    if least == 1:
-        return f"at least one teacher, which {loss} needs"
-    return f"at least {least} teachers, which {loss} needs: name more, or recipes as teachers, or choose the loss kd"
-
-
 def _plain_phase(epochs: int) -> Phase:
     return Phase.from_json({"epochs": epochs, "loss": {"name": "cross_entropy"}}, "baseline")
 
@@ -272,24 +274,3 @@ def _check_order(stages: Iterable[Part], where: str) -> None:
             raise InputError(f"{where}.phases", f"{last.name} before {stage.name}",
                              f"{' before '.join(ORDERS)}; move {stage.name} in front of {last.name}")  # fmt: skip
         last = stage
-
-
-def _only(row: Any, names: Iterable[str], where: str) -> None:
-    if not isinstance(row, Mapping):
-        raise InputError(where, row, "an object with the fields " + ", ".join(names))
-    for name in row:
-        if name not in names:
-            raise unknown_name(f"{where}: field", name, names)
-
-
-def _list(value: Any, where: str) -> list[Any]:
-    if not isinstance(value, (list, tuple, type(None))):
-        raise InputError(where, value, "a list")
-    return list(value or ())
-
-
-def _whole(value: Any, low: int, high: int, where: str) -> int:
-    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-    if isinstance(value, bool) or not whole or not low <= value <= high:
-        raise InputError(where, value, f"a whole number from {low} to {high}")
-    return int(value)

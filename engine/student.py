@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from engine import cuda, registry
+from engine import cuda, progress, registry, transfer
 from engine.errors import unknown_name
 from engine.home import Home
 from engine.losses._base import Objective
@@ -26,7 +26,7 @@ from engine.result import CurvePoint, PhaseResult
 from engine.stages._base import Stage, StageContext
 from engine.step import NO_LABEL, TeacherSource
 from engine.taps import tap_paths
-from engine.tasks._base import Task
+from engine.tasks._base import Split, Task
 from engine.teaching import forward, load_teacher, outputs
 from engine.training import CachedTeacher, FitPlan, LiveTeacher, StepReport, build_objective, fit, peer_seed
 
@@ -52,6 +52,7 @@ class Bench:
     home: Home
     report: Report = _silent
     breathe: Callable[[], None] = field(default=lambda: None)
+    lead: progress.Lead = field(default_factory=progress.Lead)
 
     @cached_property
     def task(self) -> Task:
@@ -66,15 +67,19 @@ class Bench:
         return spec
 
     @cached_property
+    def training(self) -> Split:
+        """The training split as far as the student may see it."""
+        return transfer.without(self.task, self.recipe)
+
+    @cached_property
     def labelled(self) -> Tensor:
-        """Rows of the training split whose labels may be used."""
-        train = self.task.split(self.recipe.data, "train")
-        return self.task.labelled(train.labels, self.recipe.labels, self.recipe.seed)
+        """Rows of :attr:`training` whose labels may be used."""
+        return self.task.labelled(self.training.labels, self.recipe.labels, self.recipe.seed)
 
     @cached_property
     def calibration(self) -> list[tuple[Tensor, Tensor]]:
         """512 training examples in batches; labels that may not be used are -1."""
-        train = self.task.split(self.recipe.data, "train")
+        train = self.training
         generator = torch.Generator().manual_seed(self.recipe.seed)
         rows = torch.randperm(len(train), generator=generator)[:CALIBRATION_EXAMPLES]
         labels = torch.full_like(train.labels, NO_LABEL)
@@ -204,9 +209,8 @@ def _fit(
 ) -> list[CurvePoint]:
     recipe, spec = bench.recipe, bench.spec
     phase = recipe.phases[number]
-    train_split = bench.task.split(recipe.data, "train")
     plan = FitPlan(phase.epochs, spec.batch_size, spec.learning_rate, spec.weight_decay, recipe.seed, number)
-    objective = build_objective(phase.loss, spec.taps, train_split.inputs, lambda i: bench.peer(peer_seed(plan, i)))
+    objective = build_objective(phase.loss, spec.taps, bench.training.inputs, lambda i: bench.peer(peer_seed(plan, i)))
     teachers = [_teacher(bench, t, objective) for t in phase.teachers]
     last = StepReport(0, 0, 0, phase.epochs, 0.0)
 
@@ -214,26 +218,16 @@ def _fit(
         nonlocal last
         last = step
         bench.breathe()
-        bench.report(progress(bench, number, step))
+        bench.report(progress.of_step([p.epochs for p in recipe.phases], number, step, bench.lead.epochs))
 
     def evaluate(student: nn.Module) -> float:
         quality = bench.quality(student)
-        point = CurvePoint(
-            last.epoch, last.loss, quality, number, objective.moved()
-        )  # the epoch's mean loss comes with the result
+        # the epoch's mean loss comes with the result
+        point = CurvePoint(last.epoch, last.loss, quality, number, objective.moved())
         bench.report({"quality": quality, "curve": dataclasses.asdict(point)})
         return quality
 
-    return fit(model, objective, train_split, bench.labelled, teachers, stages, plan, context, on_step, evaluate)
-
-
-def progress(bench: Bench, number: int, step: StepReport) -> dict[str, Any]:
-    """A step as plain data for the store and the page."""
-    epochs = [p.epochs for p in bench.recipe.phases]
-    done = sum(epochs[:number]) + step.step / max(step.steps, 1) * epochs[number]
-    fraction = done / max(sum(epochs), 1)
-    row = {"doing": "training", "phase": number + 1, "phases": len(epochs), "fraction": fraction}
-    return row | {"epoch": step.epoch, "epochs": step.epochs, "step": step.step, "steps": step.steps, "loss": step.loss}
+    return fit(model, objective, bench.training, bench.labelled, teachers, stages, plan, context, on_step, evaluate)
 
 
 def _teacher(bench: Bench, teacher: str | Recipe, objective: Objective) -> TeacherSource:
@@ -248,7 +242,8 @@ def _teacher(bench: Bench, teacher: str | Recipe, objective: Objective) -> Teach
         return train_teacher(bench, recipe)
 
     recipe, task = bench.recipe, bench.task
-    return CachedTeacher(outputs(bench.home, task, recipe.data, teacher, "train", train_it, on_batch, bench.device))
+    logits = outputs(bench.home, task, recipe.data, teacher, "train", train_it, on_batch, bench.device)
+    return CachedTeacher(transfer.chosen(logits, task, recipe))
 
 
 def _live(bench: Bench, teacher: str | Recipe, roles: Sequence[str]) -> LiveTeacher:
@@ -261,7 +256,15 @@ def _live(bench: Bench, teacher: str | Recipe, roles: Sequence[str]) -> LiveTeac
 
 def train_teacher(bench: Bench, recipe: Recipe) -> nn.Module:
     """A teacher that is itself a recipe, trained (or resumed) with the same home and reports."""
-    return train(Bench(recipe, bench.home, bench.report, bench.breathe)).model.eval()
+    inner = Bench(recipe, bench.home, breathe=bench.breathe)
+    own = [p.epochs for p in bench.recipe.phases]
+    epochs = progress.cost(
+        [p.epochs for p in recipe.phases], inner.spec.seconds_per_epoch, bench.spec.seconds_per_epoch
+    )
+    lesson = progress.Lesson(recipe.student, epochs, sum(own), bench.lead, bench.report)
+    trained = train(dataclasses.replace(inner, report=lesson))
+    lesson.end()
+    return trained.model.eval()
 
 
 def _resume(bench: Bench) -> tuple[int, Trained]:
@@ -283,8 +286,7 @@ def _kept(bench: Bench, prefix: Recipe) -> Trained | None:
 
 
 def _steps(bench: Bench, phase: Phase) -> int:
-    examples = len(bench.task.split(bench.recipe.data, "train"))
-    return phase.epochs * -(-examples // bench.spec.batch_size)
+    return phase.epochs * -(-len(bench.training) // bench.spec.batch_size)
 
 
 def _plain_loss(model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:

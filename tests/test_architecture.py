@@ -49,7 +49,15 @@ LAYERS: dict[str, tuple[str, ...]] = {
         *("engine.tasks", "engine.losses", "engine.stages", "sample_models"),
         *("engine.artifact", "engine.measure"),
     ),
-    "training": ("engine.training", "engine.prefix", "engine.teaching", "engine.student", "engine.pipeline"),
+    "training": (
+        "engine.training",
+        "engine.prefix",
+        "engine.teaching",
+        "engine.student",
+        "engine.pipeline",
+        "engine.transfer",
+        "engine.progress",
+    ),
     "running": (
         *("engine.search", "engine.retiming", "engine.inspection", "engine.execution", "engine.runner"),
         *("engine.other_runtimes", "engine.sensitivity"),

@@ -119,7 +119,7 @@ class TestTables:
         known = printed(capsys, "list")
         assert set(known) == {"tasks", "models", "losses", "stages"}
         kd = next(r for r in known["losses"] if r["name"] == "kd")
-        assert {k["name"] for k in kd["knobs"]} == {"temperature", "weight"}
+        assert {k["name"] for k in kd["knobs"]} == {"temperature", "weight", "temperature_schedule"}
         assert set(printed(capsys, "list", "stages")) == {"stages"}
         assert cli.main(["list", "losses"]) == 0
         assert "temperature=4.0 (a number from" in capsys.readouterr().out

@@ -17,6 +17,7 @@ FIELDS = (
     "quality", "quality_low", "quality_high", "packed_bytes", "onnx_bytes", "latency_ms", "simulated", "role",
     "student", "teacher", "loss", "temperature", "weight", "pruning", "schedule", "sparsity", "bits", "epochs",
     "labels", "seed", "slower_here", "cause", "ratio", "preview", "origin", "machine", "seeds", "replicate", "by_layer",
+    "without",
 )  # fmt: skip
 _TAG = re.compile(r"<[^>]+>")
 
@@ -49,6 +50,7 @@ def recipe_words(row: Row, words: Labels) -> str:
         ),
         _compressed(row.get("sparsity"), row.get("bits"), row.get("pruning"), row.get("schedule"), words),
         words["hover_by_layer"] if row.get("by_layer") else "",
+        words["hover_without"].format(name=_name(row["without"])) if row.get("without") else "",
         _training(row.get("epochs"), row.get("labels"), row.get("seed"), row.get("seeds"), words),
     )
     return "<br>".join(part for part in parts if part)

@@ -21,7 +21,7 @@ from engine.search.ranking import Agreement, agreement
 MAX_TIMES = 64
 LEAST_TIMES = 2.0  # a pair is only what was trained at least so many times as long
 GRID = "grid"
-PLAIN = ("student", "labels", "data", "seed")
+PLAIN = ("student", "labels", "without", "data", "seed")
 Json = Mapping[str, Any]
 
 
@@ -208,7 +208,7 @@ def _training(recipe: Json) -> str:
 
 def _loss_knobs(recipe: Json) -> Iterator[str]:
     for phase in recipe["phases"]:
-        for part in _parts(phase.get("loss")):
+        for part in (catalogue.current().whole("losses", p) for p in _parts(phase.get("loss"))):
             yield from (knob for knob in part if knob != "name")
 
 

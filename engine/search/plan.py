@@ -80,7 +80,7 @@ def of(home: Home, read: Space, points: list[Point], skipped: list[Skipped], sto
     found = {training.key: training for r in every.values() for training in trainings(r)}
     known, grids = _stored(home, store, list(every), list(dense))
     kept = {path.stem for path in home.cache("prefix").glob("*.prefix")}
-    wanted = {t.key for key, r in every.items() if key not in known for t in _missing(r, kept)}
+    wanted = {t.key for key, r in every.items() if key not in known for t in missing(r, kept)}
     return replace(
         made, known=frozenset(known), grids_done=frozenset(grids), trainings=tuple(found.values()),
         kept=frozenset(found.keys() - wanted),
@@ -97,8 +97,8 @@ def trainings(recipe: Recipe) -> list[Training]:
     return found
 
 
-def _missing(recipe: Recipe, kept: set[str]) -> list[Training]:
-    """The trainings after the longest kept prefix, with those of the teachers that they need."""
+def missing(recipe: Recipe, kept: set[str]) -> list[Training]:
+    """The trainings after the longest kept prefix (``kept``: their keys), with those of the teachers that they need."""
     found: list[Training] = []
     for number in range(len(recipe.phases), 0, -1):
         phase = recipe.phases[number - 1]
@@ -107,7 +107,7 @@ def _missing(recipe: Recipe, kept: set[str]) -> list[Training]:
             break
         if phase.trains:
             found.append(Training(key, recipe.student, recipe.data, phase.epochs))
-            found += [t for teacher in phase.teachers if isinstance(teacher, Recipe) for t in _missing(teacher, kept)]
+            found += [t for teacher in phase.teachers if isinstance(teacher, Recipe) for t in missing(teacher, kept)]
     return found
 
 

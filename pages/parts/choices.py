@@ -24,7 +24,7 @@ PRUNING = {"none": None, "magnitude": "prune_magnitude", "channels": "prune_chan
 QUANTIZER, REPAIR = "quantize_linear", "recalibrate"
 VIEW = ("image", "point")
 FIXED = ("task", "teacher", "student", "loss", "labels", "epochs", "pruning", "bits", "finetune", "seed", "data",
-         *teachers.NAMES, *VIEW)  # fmt: skip
+         "without", *teachers.NAMES, *VIEW)  # fmt: skip
 RESERVED = ("embed", "embed_options")
 
 
@@ -120,13 +120,13 @@ def to_recipe(form: Form) -> dict[str, Any]:
     if train["stages"] or repair["stages"] or after["stages"]:
         after["stages"].append({"name": REPAIR})
     phases = [train] + [p for p in (repair, after) if p["stages"]]
-    names = ("task", "data", "labels", "student", "seed")
+    names = ("task", "data", "labels", "without", "student", "seed")
     return {**{n: get(n) for n in names}, "phases": phases}
 
 
 def values_of(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """The values whose recipe this is, as far as the page can express it; compare :func:`to_recipe` to be sure."""
-    values = {n: recipe[n] for n in ("task", "data", "labels", "student", "seed") if n in recipe}
+    values = {n: recipe[n] for n in ("task", "data", "labels", "without", "student", "seed") if n in recipe}
     phases = recipe["phases"]
     first = phases[0]
     loss = first.get("loss") or {"name": "cross_entropy"}
@@ -169,7 +169,7 @@ def _fields(form: Form, rows: Catalogue) -> Iterator[Field]:
     yield _bits(rows, usual["bits"])
     if form.values["bits"] != FULL_PRECISION:
         yield from _knobs(form, rows, "stages", QUANTIZER, "bits", usual, skip=("bits",))
-    yield from _finish(form, usual)
+    yield from _finish(form, usual, tuple(rows.row("tasks", task).get("class_names", ())))
 
 
 def _budget(task: Mapping[str, Any], usual: Mapping[str, Any]) -> Iterator[Field]:
@@ -180,12 +180,13 @@ def _budget(task: Mapping[str, Any], usual: Mapping[str, Any]) -> Iterator[Field
     yield Field(Knob("epochs", "int", usual["epochs"], _help("epochs"), 1, MAX_EPOCHS), "teaching")
 
 
-def _finish(form: Form, usual: Mapping[str, Any]) -> Iterator[Field]:
+def _finish(form: Form, usual: Mapping[str, Any], classes: tuple[str, ...]) -> Iterator[Field]:
     needed = int(_cut_after_training(form) and _trains_bits(form))
     repaired = 1 if form.values["pruning"] == "channels" else max(needed, usual.get("finetune", 0))
     yield Field(Knob("finetune", "int", repaired, _help("finetune"), needed, 20, advanced=True), "run")
     yield Field(Knob("seed", "int", usual.get("seed", 0), _help("seed"), 0, MAX_SEED), "run")
     yield _choice("data", DATA, usual.get("data", "sample"), "run", advanced=True)
+    yield Field(Knob("without", "str", None, _help("without"), choices=classes, optional=True, advanced=True), "run")
     yield Field(Knob("image", "int", 0, _help("image"), 0, 999), "view")
     yield Field(Knob("point", "str", "", _help("point")), "view")
 

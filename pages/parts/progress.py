@@ -139,7 +139,9 @@ def describe(status: Status) -> str:
         place = status.get("place")
         parts.append(say("progress.queued", place=place) if place else say("progress.queued_next"))
     elif doing.get("doing") == "training":
-        parts.append(say("progress.training", epoch=doing.get("epoch") or 1, epochs=doing.get("epochs") or 1))
+        word = "teacher_first" if doing.get("teacher") else "training"
+        parts.append(say(f"progress.{word}", epoch=doing.get("epoch") or 1, epochs=doing.get("epochs") or 1,
+                         teacher=str(doing.get("teacher") or "").replace("_", " ")))  # fmt: skip
     else:
         word = str(doing.get("doing") or "starting")
         parts.append(find(f"progress.doing.{word.replace(' ', '_')}") or word)

@@ -53,6 +53,7 @@ def recipe_words(row: Row) -> str:
     taught = find(f"recipe.loss.{row.get('loss')}") or str(row.get("loss"))
     parts = [str(row["student"]).replace("_", " "), _softened(taught, row), _pruned(row), _bits_words(row)]
     parts.append(say("recipe.by_layer") if row.get("by_layer") else "")
+    parts.append(say("recipe.without", name=row["without"]) if row.get("without") else "")
     return say("recipe.join").join(p for p in parts if p)
 
 

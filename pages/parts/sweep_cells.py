@@ -51,7 +51,7 @@ def words_of(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return say("sweep_form.yes" if value else "sweep_form.no")
     if value is None:
-        return say("sweep_form.all")
+        return find(f"option.{name}.none") or say("sweep_form.all")
     if isinstance(value, (int, float)):
         return count(value) if isinstance(value, int) and value >= 10_000 else number(value)
     return find(f"option.{name}.{value}") or str(value).replace("_", " ")
@@ -86,12 +86,17 @@ def _one(key: str, node: Node, knob: Knob, setting: Setting) -> None:
     kind: Any = {"key": place, "on_change": _take_one, "args": (place, key, node.uid, knob), "help": knob.help}
     label = label_of(knob.name)
     if knob.choices or knob.type == "bool":
-        options = list(knob.choices) or [True, False]
+        options = _words(knob)
         st.selectbox(label, options, format_func=_in_words(knob.name), **kind)
     elif knob.type == "str":
         st.text_input(label, max_chars=100, **kind)
     else:
         st.number_input(label, value=None, placeholder=say("sweep_form.all"), **kind, **_numbers(knob))
+
+
+def _words(knob: Knob) -> list[Any]:
+    """The only values of a knob of words or of yes and no."""
+    return [*([None] if knob.optional else []), *(knob.choices or (True, False))]
 
 
 def _take_one(place: str, key: str, uid: int, knob: Knob) -> None:
@@ -114,7 +119,7 @@ def _list(key: str, node: Node, knob: Knob, setting: Setting) -> None:
 
 def _options(knob: Knob, setting: Setting, held: Sequence[Any]) -> list[Any]:
     if knob.choices or knob.type == "bool":
-        return list(knob.choices) or [True, False]
+        return _words(knob)
     inside = [v for v in _suggestions(knob) if _fits(knob, v)]
     numbers = {*inside, *setting.values, *(v for v in held if not isinstance(v, str) or knob.type == "str")}
     ordered = sorted((n for n in numbers if n is not None), key=lambda n: (isinstance(n, str), n))

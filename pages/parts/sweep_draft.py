@@ -22,7 +22,7 @@ from pages.parts.words import find, say
 ONE, LIST, RANGE, LOG = "one", "list", "range", "log"
 TOGETHER, EACH = "together", "each"
 SWEEP, ORDER, PHASE, LOSSES, STAGES = "sweep", "order", "phase", "losses", "stages"
-SHARED = ("student", "data", "labels", "seed")
+SHARED = ("student", "data", "labels", "seed", "without")
 OPTIONS: dict[str, Any] = {
     "name": "", "trials": None, "budget_seconds": None, "grids": False, "baselines": False, "order": "all", "seed": 0,
 }  # fmt: skip
@@ -97,6 +97,7 @@ def knobs_of(node: Node, task: str) -> dict[str, Knob]:
         Knob("data", "str", DATA[0], _help("data"), choices=DATA),
         Knob("labels", "int", None, _help("labels"), row["classes"], row["train_size"], optional=True),
         Knob("seed", "int", 0, _help("seed"), 0, MAX_SEED),
+        Knob("without", "str", None, _help("without"), choices=tuple(row.get("class_names", ())), optional=True),
     )
     return {k.name: k for k in knobs} if node.kind == SWEEP else {}
 

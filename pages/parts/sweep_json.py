@@ -60,11 +60,15 @@ def read(spec: Any) -> Draft:
     )
 
 
+NOTHING = Setting(ONE, (None,))
+
+
 def write(draft: Draft) -> dict[str, Any]:
     """The sweep's JSON, as ``stillhouse sweep`` reads it."""
     chosen = {k: v for k, v in draft.options if v != OPTIONS[k]}
     spec: dict[str, Any] = {"sweep": chosen, "task": draft.task}
-    spec |= {name: _plain(draft.root.get(name)) for name in SHARED}
+    spec |= {name: _plain(draft.root.get(name)) for name in SHARED
+             if name != "without" or draft.root.get(name) != NOTHING}  # fmt: skip
     orders = [[_phase_json(p) for p in order.nodes] for order in draft.root.nodes]
     if len(orders) == 1:
         return spec | {"phases": orders[0]}

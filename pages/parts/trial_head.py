@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from engine.home import Home
+from engine.units import format_share
 from pages.parts import choices, details, links, story, trial_html, trial_pick
 from pages.parts.words import say
 
@@ -27,7 +28,18 @@ def panel(home: Home, run: Row, row: Row) -> None:
         if run.get("preview"):
             st.info(say("trial_head.preview"))
         st.html(trial_html.facts(story.numbers(row)))
+        if said := left_out(run):
+            st.markdown(said, help=say("trial_head.left_out_help"))
         _ways(run, row)
+
+
+def left_out(run: Row) -> str | None:
+    """How a class is recognised that the student never saw, in words; None where it saw all."""
+    name, found = run["recipe"].get("without"), run.get("metrics") or {}
+    if name is None or "left_out_recall" not in found:
+        return None
+    shares = {n: format_share(found[f"left_out_{n}"]) for n in ("recall", "recall_raised", "accuracy")}
+    return say("trial_head.left_out", name=name, bias=f"{found['left_out_bias']:.1f}", **shares)
 
 
 def _ways(run: Row, row: Row) -> None:

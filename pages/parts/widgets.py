@@ -81,14 +81,14 @@ def title_of(name: str, value: Any) -> str:
     if name in KINDS:
         row = catalogue.current().row(KINDS[name], value)
         return str(row["title"])
-    return find(f"option.{name}.{value}") or str(value).replace("_", " ")
+    return find(f"option.{name}.{'none' if value is None else value}") or str(value).replace("_", " ")
 
 
 def _choices(field: Field, label: str, help_text: str) -> None:
     def words(value: str) -> str:
         return title_of(field.name, value)
 
-    options = list(field.knob.choices)
+    options: list[Any] = [*([None] if field.knob.optional else []), *field.knob.choices]
     if field.name in KINDS:
         if field.name in ("student", "assistant"):
             options = catalogue.current().students(st.session_state["task"])
@@ -154,3 +154,5 @@ def _note(group: str, form: Form) -> None:
     """What a learner must know at this place: the teacher saw all labels."""
     if group == "teaching" and form.get("labels") is not None:
         st.caption(say("note.labels", count=count(form.get("labels"))))
+    if group == "teaching" and form.get("without") is not None:
+        st.caption(say("note.without", name=form.get("without")))
