@@ -216,7 +216,6 @@ ENGLISH: Labels = {
     "knob_teacher": "teacher",
     "knob_loss": "loss",
     "knob_temperature": "temperature",
-    "knob_without": "class left out",
     "knob_weight": "teacher's weight",
     "knob_pruning": "pruning",
     "knob_schedule": "when pruned",
