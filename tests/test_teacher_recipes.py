@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from engine.cli_run import progress_text
 from engine.errors import InputError
 from engine.home import Home
 from engine.recipe import Recipe
+from engine.search import space
 from engine.student import Bench
 from engine.training import StepReport
-from pages.parts import choices
+from pages.parts import choices, sweep_draft, sweep_edit, sweep_json
 from pages.parts import progress as panel
 
 TASK = "fashion_mnist"
@@ -184,3 +186,16 @@ def test_a_teacher_is_trained_first_and_the_student_from_its_answers(home: Home)
     told.clear()
     again = student.train(Bench(Recipe.from_json({**made.to_json(), "seed": 4}), home, told.append))
     assert not tiny.same(again.model, trained.model)
+
+
+def test_a_sweep_offers_an_assistant_as_a_teacher() -> None:
+    (text,) = sweep_draft.assistants(TASK)
+    made = Recipe.from_json(json.loads(text))
+    assert (made.student, made.phases[0].teachers) == ("plain_29k", ("teacher",))
+    draft = sweep_json.read({"task": TASK})
+    phase = draft.root.nodes[0].nodes[0]
+    both = sweep_draft.Setting(sweep_draft.EACH, ("teacher", text))
+    spec = sweep_json.write(sweep_edit.put(draft, phase.uid, "teachers", both))
+    points = space.read(spec).points()
+    names = [[t if isinstance(t, str) else t.student for t in p.recipe.phases[0].teachers] for p in points]
+    assert names == [["teacher"], ["plain_29k"]]

@@ -50,7 +50,7 @@ def recipe_words(row: Row, words: Labels) -> str:
         ),
         _compressed(row.get("sparsity"), row.get("bits"), row.get("pruning"), row.get("schedule"), words),
         words["hover_by_layer"] if row.get("by_layer") else "",
-        words["hover_without"].format(name=_name(row["without"])) if row.get("without") else "",
+        f"{words['hover_without']} {_name(row['without'])}" if row.get("without") else "",
         _training(row.get("epochs"), row.get("labels"), row.get("seed"), row.get("seeds"), words),
     )
     return "<br>".join(part for part in parts if part)

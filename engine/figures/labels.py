@@ -41,7 +41,6 @@ ENGLISH: Labels = {
     "hover_dense": "all weights kept, 32 bits",
     "hover_pruned": "{sparsity} {what} ({schedule})",
     "hover_bits": "{bits} bits",
-    "hover_without": "trained without {name}",
     "hover_by_layer": "layers set one by one",
     "hover_factored": "layers factored into thinner ones",
     "what_magnitude": "of the weights are zero",

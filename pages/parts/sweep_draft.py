@@ -8,12 +8,13 @@ number that it keeps while it is moved, so that its widgets keep theirs. A setti
 from __future__ import annotations
 
 import functools
+import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from engine import catalogue
+from engine import catalogue, teacher_recipes
 from engine.errors import InputError
 from engine.knobs import Knob, canonical_float
 from engine.recipe import DATA, MAX_EPOCHS, MAX_SEED
@@ -133,6 +134,14 @@ def wrong(setting: Setting, knob: Knob) -> str | None:
     except InputError as problem:
         return str(problem)
     return None
+
+
+def assistants(task: str) -> list[str]:
+    """The usual assistant of a task as the text of its recipe's JSON: a teacher that is trained first."""
+    rows = catalogue.current()
+    epochs = next((p["epochs"] for p in rows.row("tasks", task)["default"]["phases"] if p.get("epochs")), 1)
+    name, above = teacher_recipes.usual_assistant(task), rows.teachers(task)[:1]
+    return [json.dumps(teacher_recipes.assistant({"task": task}, name, epochs, t), sort_keys=True) for t in above]
 
 
 def piece(uid: int, kind: str, name: str) -> Node:

@@ -182,7 +182,8 @@ def _how(phase: Node, name: str, ways: Sequence[str], way: str) -> None:
 def _teachers(draft: Draft, phase: Node) -> None:
     setting = phase.get("teachers")
     place = sweep_state.hold(f"sw{phase.uid}_teachers", list(setting.values))
-    known = [*catalogue.current().teachers(draft.task), *(t for t in setting.values if t.startswith("{"))]
+    recipes = (*sweep_draft.assistants(draft.task), *(t for t in setting.values if t.startswith("{")))
+    known = list(dict.fromkeys((*catalogue.current().teachers(draft.task), *recipes)))
 
     def changed() -> None:
         chosen = Setting(setting.mode, tuple(st.session_state[place]))
