@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine import api_rows, cli, metrics, registry, transfer
+from engine import api_rows, cli, metrics, pipeline, registry, transfer
 from engine.cli_parser import parse
 from engine.cli_recipe import recipe_of
 from engine.errors import InputError
@@ -16,6 +16,7 @@ from engine.home import Home
 from engine.recipe import Recipe
 from engine.search import space
 from engine.student import Bench
+from pages.parts import trial_head, trial_steps
 
 TASK = "fashion_mnist"
 CLASSES = 10
@@ -129,3 +130,27 @@ def test_it_is_an_axis_of_a_sweep_and_a_column_of_the_rows() -> None:
     assert [p.recipe.without for p in points] == [None, "Shirt", "Bag"]
     assert [p.setting for p in points] == [{"without": None}, {"without": "Shirt"}, {"without": "Bag"}]
     assert api_rows.settings(points[1].recipe.to_json())["without"] == "Shirt"
+
+
+def test_a_trials_metrics_hold_its_recall_and_the_page_says_it(home: Home) -> None:
+    bench = Bench(recipe(without="Trouser"), home)
+    labels = bench.task.split("sample", "validation").labels[:1000]
+    logits = np.eye(CLASSES, dtype=np.float32)[labels] * 4
+    logits[labels == 1, 1] = -4.0  # never the answer, but nearer to it on its own images than on others
+    logits[labels != 1, 1] = -9.0
+    logits[:, 1] += np.random.default_rng(0).normal(size=len(logits)).astype(np.float32)
+    taught: Any = torch.from_numpy(logits)
+    found = pipeline.all_metrics(bench, logits, taught)
+    assert found["left_out_recall"] == 0.0
+    assert found["left_out_recall_raised"] > 0.8
+    assert "left_out_recall" not in pipeline.all_metrics(Bench(recipe(), home), logits, taught)
+    said = trial_head.left_out({"recipe": bench.recipe.to_json(), "metrics": found})
+    assert said is not None
+    assert said.startswith("**Trouser was left out of training.** Of its images 0.0")
+    assert trial_head.left_out({"recipe": recipe().to_json(), "metrics": {}}) is None
+
+
+def test_the_page_says_where_a_moving_temperature_went() -> None:
+    curve = [{"epoch": 1, "moved": {"temperature": 3.04}}, {"epoch": 2, "moved": {"temperature": 1.0}}, {"epoch": 3}]
+    assert trial_steps.temperatures({"curve": curve}) == "3.0, 1.0"
+    assert trial_steps.temperatures({"curve": []}) == ""
