@@ -48,8 +48,14 @@ def test_measured_and_equal_settings_stand_beside_the_prediction() -> None:
     assert [row[1] for row in trial_sensitivity.compared(queued)] == ["88.8 %", "87.0 %"]
     done = ADVICE | {"measured": {**EQUAL, "state": "done", "quality": 0.86}, "equal": EQUAL}
     assert [row[1] for row in trial_sensitivity.compared(done)] == ["88.8 %", "86.0 %", "87.0 %"]
-    better = trial_sensitivity.equal_is_better
-    assert [better(a) for a in (ADVICE, queued, done)] == [False, False, True]
+    said = trial_sensitivity.beside_equal
+    far = ADVICE | {"equal": EQUAL | {"quality": 0.9}}
+    inside = ADVICE | {"equal": EQUAL | {"quality": 0.895}}
+    assert [said(a) for a in (ADVICE, queued, inside, far)] == ["", "", "equal_alike", "equal_better"]
+    assert said(done) == "equal_alike"
+    assert said(done | {"measured": {**done["measured"], "quality_high": 0.865}}) == "equal_better"
+    errors = {"direction": "minimize", "quality": 0.2, "quality_low": 0.19, "quality_high": 0.21}
+    assert [said(ADVICE | errors | {"equal": EQUAL | {"quality": q}}) for q in (0.1, 0.3)] == ["equal_better", ""]
 
 
 def test_a_button_asks_for_it(app: AppTest, filled: Home, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,16 +105,23 @@ def _advice(home: Home, key: str, data: Row, asked: Asked) -> None:
     st.html(trial_html.table(head, lines, numbers=1, strong=len(lines) - 1))
     st.html(trial_html.table([say(f"trial_sensitivity.result.{n}") for n in ("which", "quality", "interval", "bytes")],
                              compared(advice), numbers=1))  # fmt: skip
-    if equal_is_better(advice):
-        st.markdown(say("trial_sensitivity.equal_better"))
+    if said := beside_equal(advice):
+        st.markdown(say(f"trial_sensitivity.{said}"))
     _recipe(home, key, advice)
 
 
-def equal_is_better(advice: Row) -> bool:
-    """Whether an equal setting does better than what was measured, or as long as it was not, than what is predicted."""
+def beside_equal(advice: Row) -> str:
+    """What to say of an equal setting beside what was measured, or as long as it was not, what is predicted.
+
+    ``equal_alike``: inside its 95 % interval; ``equal_better``: beyond it; nothing where it is worse.
+    """
     own = advice["measured"] if (advice["measured"] or {}).get("state") == "done" else advice
-    sign = 1 if advice["direction"] == "maximize" else -1
-    return bool(advice["equal"]) and sign * own["quality"] < sign * advice["equal"]["quality"]
+    if not advice["equal"]:
+        return ""
+    other, sign = advice["equal"]["quality"], 1 if advice["direction"] == "maximize" else -1
+    if own["quality_low"] <= other <= own["quality_high"]:
+        return "equal_alike"
+    return "equal_better" if sign * own["quality"] < sign * other else ""
 
 
 def _budget(data: Row, asked: Asked) -> int:
@@ -190,4 +197,4 @@ def _lost(loss: float, metric: str, signed: bool = False) -> str:
     return say("trial_sensitivity.points", points=number) if metric == "accuracy" else f"{loss:.3g}"
 
 
-__all__ = ["compared", "equal_is_better", "panel", "rows"]
+__all__ = ["beside_equal", "compared", "panel", "rows"]
