@@ -11,7 +11,7 @@ import pytest
 import torch
 from runner_tools import end_runner, recipe, runner_of, stub_environment, stub_home, until
 
-from engine import api, cli, cli_device, cli_parser, cuda, device, doctor
+from engine import api, catalogue, cli, cli_device, cli_parser, cuda, device, doctor
 from engine.errors import InputError
 from engine.execution import presence
 from engine.execution.slot import Slot
@@ -176,12 +176,32 @@ def test_a_whole_trial_on_a_card(home: Home, monkeypatch: pytest.MonkeyPatch, tm
     assert abs(other.result.quality.value - done.result.quality.value) < 0.05
 
 
+def every(kind: str) -> list[str]:
+    """The names of all plug-ins of a kind."""
+    return [str(name) for name in catalogue.current().names(kind)]
+
+
 @pytest.mark.gpu
 @GPU
-@pytest.mark.parametrize(
-    "stage", ["prune_channels", "prune_magnitude", "prune_random", "prune_n_m", "prune_taylor", "prune_snip"]
-)
-def test_stages_and_live_teachers_on_a_card(stage: str, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("stage", every("stages"))
+def test_every_stage_on_a_card(stage: str, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(device.VARIABLE, "cuda")
-    first = {"epochs": 1, "loss": {"name": "similarity"}, "teachers": ["teacher"], "stages": [{"name": stage}]}
-    train(Bench(Recipe.from_json(SMALL | {"phases": [first, SMALL["phases"][1]]}), home))
+    first = {"epochs": 1, "loss": {"name": "kd"}, "teachers": ["teacher"], "stages": [{"name": stage}]}
+    trained = train(Bench(Recipe.from_json(SMALL | {"phases": [first]}), home))
+    assert trained.device.startswith("cuda (")
+    assert {t.device.type for t in trained.model.state_dict().values()} == {"cpu"}
+
+
+def taught_by(loss: str) -> Recipe:
+    """An epoch under one loss, with as many teachers as it needs."""
+    row = catalogue.current().row("losses", loss)
+    teachers = ["teacher"] * int(row.get("least_teachers", 1)) if row["needs_teacher"] else []
+    return Recipe.from_json(SMALL | {"phases": [{"epochs": 1, "loss": {"name": loss}, "teachers": teachers}]})
+
+
+@pytest.mark.gpu
+@GPU
+@pytest.mark.parametrize("loss", every("losses"))
+def test_every_loss_on_a_card(loss: str, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(device.VARIABLE, "cuda")
+    assert train(Bench(taught_by(loss), home)).curve
