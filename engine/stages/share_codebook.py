@@ -36,7 +36,8 @@ class ShareCodebook(Rounding[Codebook]):
     expect = (
         "Like rounding a whole layer with levels that fit it better. With recalibration the usual student (89.6 % in "
         "float) has 89.2 % at 4 bits, 88.3 at 3 and 84.1 at 2, a little less than rounding with a scale for each "
-        "channel (89.5, 88.7, 84.1; one seed). It computes in floats, so its latency is simulated."
+        "channel (89.5, 88.7, 84.1). One epoch of trained values brings 2 bits to 88.8 % (one seed). It computes in "
+        "floats, so its latency is simulated."
     )
     needs_epochs = {"centroids": ("trained",)}
 

@@ -35,9 +35,9 @@ class ShareLayers(Stage):
     )
     source = "Lan et al. 2019, ALBERT, arXiv:1909.11942, sections 3.1 and 4.5, for convolutions instead of attention"
     expect = (
-        "The source finds that sharing costs quality, the less the smaller the groups of layers. Shared layers keep "
-        "their BatchNorm as operations of their own, as it differs from place to place, and compute in floats at every "
-        "width: calls get slower, not faster."
+        "After one epoch residual_23k has 87.6 % in 80 kB, 86.9 with its three blocks shared (46 kB) and 86.6 with all "
+        "four equal layers (28 kB; one seed). Shared layers keep their BatchNorm as operations of their own and "
+        "compute in floats at every width: calls do not get faster."
     )
     order = "mask"
     needs_epochs = {"start": STARTS}  # trained layers that are merged would know nothing without training on
