@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 
-from benchmarks.claims import distillation, inner, learned, pruning, quantization, shapes, teachers
+from benchmarks.claims import activations, distillation, inner, learned, pruning, quantization, shapes, teachers
 from benchmarks.claims.journal import Journal
 from benchmarks.claims.report import report
 from benchmarks.claims.running import MOST, complete, run
@@ -40,6 +40,7 @@ GROUPS: dict[str, tuple[Claim, ...]] = {
     "Shapes": shapes.CLAIMS,
     "Quantization": quantization.CLAIMS,
     "Learned, extreme and shared weights": learned.CLAIMS,
+    "Activations": activations.CLAIMS,
 }
 
 
