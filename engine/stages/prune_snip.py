@@ -32,7 +32,8 @@ class PruneSnip(GradientPruning):
     )
     expect = (
         "Its source finds it far better than zeros by lot at 90 % and more, and nearly as good as pruning a trained "
-        "network, without ever training the whole one. After training, where gradients have shrunk, it chooses badly."
+        "network, without ever training the whole one. After training, where gradients have shrunk, it chooses badly. "
+        "In a student of 5,000 weights at 90 % it was 1.5 points behind zeros by lot: it starves the middle layers."
     )
 
     def term(self, product: Tensor) -> Tensor:
