@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from engine import artifact
+from engine import artifact, metrics
 from engine.artifact import Built
 from engine.measure.cost import cost
 from engine.measure.robustness import attacked_logits
@@ -41,7 +41,16 @@ def under_attack(bench: Bench, trained: Trained, _built: Built) -> Right:
     return np.asarray((found.argmax(1) == targets).numpy())
 
 
-MEASURES: dict[str, Measure] = {"accuracy": accuracy, "accuracy_under_attack": under_attack}
+def recall_of_left_out(bench: Bench, _trained: Trained, built: Built) -> Right:
+    """The artifact's answers to the images of the class that training left out, its bias raised without any label."""
+    logits, targets = predict(built, bench.inputs("validation")), labels(bench)
+    left = list(bench.task.class_names).index(str(bench.recipe.without))
+    logits[:, left] += metrics.left_out(logits, targets, left)["left_out_bias"]
+    return np.asarray(logits[targets == left].argmax(1) == left)
+
+
+MEASURES: dict[str, Measure] = {"accuracy": accuracy, "accuracy_under_attack": under_attack,
+                                "recall_of_left_out": recall_of_left_out}  # fmt: skip
 
 
 def measured(bench: Bench, measure: str) -> tuple[Right, dict[str, Any]]:

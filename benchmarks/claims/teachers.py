@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.claims.values import Claim, Json, Setting, body, train
+from benchmarks.claims.values import THREE, Claim, Json, Setting, body, train
 
 TINY, SMALL, MIDDLE, LARGE = "plain_1k5", "plain_5k", "plain_10k", "plain_29k"
 KD: dict[str, Any] = {"name": "kd", "temperature": 4.0, "weight": 0.9}
@@ -30,7 +30,20 @@ def joined(student: str, teacher: str, loss: Json) -> Setting:
     return Setting(f"{student}, two teachers {teacher} against one, 2 epochs", *arms)
 
 
+def unseen(student: str, name: str) -> Setting:
+    """A class whose images the student never sees: the teacher's soft targets on the others against their labels."""
+    losses = ({"name": "kd", "temperature": 4.0, "weight": 1.0}, {"name": "cross_entropy"})
+    return Setting(
+        f"{student} without {name}, 2 epochs", *(body(student, train(2, loss=x), without=name) for x in losses)
+    )
+
+
 CLAIMS = (
+    Claim(
+        "left_out", "Is a class that the student never saw recognised better when a teacher taught the others?",
+        "Hinton et al. 2015, arXiv:1503.02531, section 3", 0.2,
+        (unseen(SMALL, "Trouser"), unseen(SMALL, "Ankle boot")), seeds=THREE, measure="recall_of_left_out",
+    ),
     Claim(
         "annealed", "Is a temperature that falls to 1 better than the one that it starts from?",
         "Jafari et al. 2021, arXiv:2104.07163", 0.003,
