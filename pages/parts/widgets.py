@@ -52,7 +52,7 @@ def widget(field: Field, form: Form) -> None:
         st.text_input(label, key=field.name, help=help_text, max_chars=100)
     elif knob.log and knob.type == "float":
         _ladder(knob, label, help_text)
-    elif _slides(knob):
+    elif _slides(knob) and not knob.optional:  # a slider cannot stand at nothing
         _slider(field, label, help_text)
     else:
         _number(field, label, help_text)
@@ -147,7 +147,8 @@ def _number(field: Field, label: str, help_text: str) -> None:
     knob = field.knob
     kind: Any = float if knob.type == "float" else int
     bounds: Any = {k: None if v is None else kind(v) for k, v in (("min_value", knob.low), ("max_value", knob.high))}
-    st.number_input(label, key=field.name, help=help_text, step=kind(knob.step or 1), **bounds)
+    nothing: Any = {"value": None, "placeholder": find("option.none") or ""} if knob.optional else {}
+    st.number_input(label, key=field.name, help=help_text, step=kind(knob.step or 1), **bounds, **nothing)
 
 
 def _note(group: str, form: Form) -> None:
