@@ -44,7 +44,8 @@ class QuantizeLinear(Uniform):
     )
     expect = (
         "8 bits cost next to nothing, 4 bits about a point. At 3 bits the scales matter (least squares), and at 2 or "
-        "1 training must take part (qat)."
+        "1 training must take part (qat). Activations of 4 bits cost half a point with any calibration, after "
+        "recalibration; at 2 bits least squares keeps 84 of 89 % and min_max 55 (plain_10k, one seed)."
     )
     needs_epochs = {"training": ("qat",)}
 

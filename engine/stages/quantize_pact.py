@@ -44,8 +44,9 @@ class QuantizePact(Uniform):
         "range of least squared error (there at one large value), first and last layer are rounded too"
     )
     expect = (
-        "Pays at 2 to 4 bits of activations; in the source 4 bits of both come near the network in float. One epoch is "
-        "short for ceilings that start far off, which is why they start where the squared error is least."
+        "In the source 4 bits of both come near the network in float. Here one epoch of it after two in float gave "
+        "89.1 % with 4 bits of both (qat of quantize_linear with least squares 88.3), and 86.8 % with 2 bits of "
+        "activations (86.4); the network in float had 89.1 % before that epoch (plain_10k, one seed)."
     )
     needs_epochs = {"granularity": GRANULARITIES}
 
