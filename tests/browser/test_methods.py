@@ -18,7 +18,7 @@ STILL = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 
 def shown(window: Window, title: str) -> Any:
     """Wait for an entry; the page."""
-    window.page.wait_for_selector(f".sh-method h2:text('{title}')", timeout=PATIENCE)
+    expect(window.page.locator(".sh-method h2", has_text=title)).to_be_visible()
     window.page.wait_for_selector(STILL, timeout=PATIENCE)
     return window.page
 
