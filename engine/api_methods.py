@@ -153,8 +153,10 @@ def _first(entry: Entry) -> Knob | None:
 
 def _phases(entry: Entry, rows: Catalogue, task: str) -> list[dict[str, Any]]:
     usual = "kd" if entry.kind != "losses" else entry.name
-    needs = rows.row("losses", usual).get("needs_teacher")
-    taught = {"loss": {"name": usual}, "teachers": rows.teachers(task)[:1] if needs else []}
+    loss = rows.row("losses", usual)
+    several = loss.get("least_teachers", 1) > 1
+    teachers = [*rows.teachers(task)[:1], *([_assistant(rows, task)] if several else [])]
+    taught = {"loss": {"name": usual}, "teachers": teachers if loss.get("needs_teacher") else []}
     train: dict[str, Any] = {"epochs": EPOCHS, **taught, "stages": []}
     if entry.kind != "stages":
         return [train]
@@ -167,6 +169,14 @@ def _phases(entry: Entry, rows: Catalogue, task: str) -> list[dict[str, Any]]:
         return [train, {**train, "epochs": 1, "stages": [stage]}, {"epochs": 0, "stages": [{"name": "recalibrate"}]}]
     before = [MASKS] if recalibrate else []
     return [train, {"epochs": 0, "stages": [*before, stage, *repair]}]
+
+
+def _assistant(rows: Catalogue, task: str) -> dict[str, Any]:
+    """A second teacher: a student larger than the usual one, itself distilled."""
+    students, usual = rows.students(task), rows.row("tasks", task)["default"]["student"]
+    larger = students[min(students.index(usual) + 2, len(students) - 1)]
+    phase = {"epochs": EPOCHS, "loss": {"name": "kd"}, "teachers": rows.teachers(task)[:1]}
+    return {"task": task, "student": larger, "phases": [phase]}
 
 
 def _masks_itself(entry: Entry) -> bool:

@@ -17,30 +17,36 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from engine import catalogue, registry
+from engine.home import Home
 from engine.knobs import Knob
 from engine.losses._base import Objective
 from engine.preview import PER_CLASS, preview
 from engine.recipe import Part
 from engine.step import Batch, Output, Step
+from engine.student import Bench
 from engine.taps import TapReader, tap_paths
 from engine.tasks._fashion_mnist_files import DEVIATION, MEAN
 from engine.teaching import load_teacher
 from engine.training import LiveTeacher, build_objective
-from sample_data.pictures_student import STUDENT, TASK, shipped_student
+from sample_data.pictures_student import STUDENT, TASK, recipe, shipped_student
 
 MOST_VALUES = 5  # of a knob
 TEACHER = "teacher"
+SECOND = "plain_150k"  # the other teacher where a loss needs several
 SHOWN = 4  # images whose inner maps are kept
 SIDE = 14  # of a map, at most
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One batch under one loss: its value, minus the gradient by logit [B, C], and what the student saw and made."""
+    """One batch under one loss: its value, minus the gradient by logit [B, C], and what both networks made of it.
+
+    ``changed``: the inputs that the student learned from where they are not the batch's own.
+    """
 
     value: float
     push: Tensor | None
-    inputs: Tensor
+    changed: Tensor | None
     student: Mapping[str, Tensor]
     teacher: Mapping[str, Tensor]
     tap_push: Mapping[str, Tensor]
@@ -51,16 +57,16 @@ def picture(name: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     facts: dict[str, Any] = {"version": registry.get("losses", name).version, "settings": {}, "values": []}
     pushes: list[NDArray[np.float16]] = []
     found = answer(name, {})
-    for knob, values in variations(name).items():
-        facts["settings"][knob] = values
-    for values in [{}, *({k: v} for k, vs in facts["settings"].items() for v in vs)]:
-        made = answer(name, values)
+    tried = {knob: [answer(name, {knob: v}) for v in values] for knob, values in variations(name).items()}
+    telling = {knob: answers for knob, answers in tried.items() if len({round(a.value, 6) for a in answers}) > 1}
+    facts["settings"] = {knob: variations(name)[knob] for knob in telling}
+    for made in [found, *(a for answers in telling.values() for a in answers)]:
         facts["values"].append(float(f"{made.value:.5g}"))
         if made.push is not None:
             pushes.append(made.push.numpy().astype(np.float16))
     arrays = {"push": np.stack(pushes)} if len(pushes) == len(facts["values"]) else {}
-    if found.inputs is not None and not torch.equal(found.inputs, batch().inputs):
-        arrays["images"] = _pixels(found.inputs)
+    if found.changed is not None:
+        arrays["images"] = _pixels(found.changed)
     arrays |= _maps(found)
     facts["taps"] = [k for k in found.student if f"student/{k}" in arrays]
     facts["together"] = depends_on_others(name, found)
@@ -139,11 +145,15 @@ def answer(name: str, values: Mapping[str, Any], rows: Sequence[int] | None = No
     given = batch() if rows is None else _part(batch(), rows)
     student, spec = shipped_student(), registry.get("models", STUDENT)
     part = Part.from_json("losses", {"name": name, **values}, "picture")
-    objective = build_objective([part], spec.taps)
+    bench = Bench(recipe([{"epochs": 1}]), Home.locate())
+    objective = build_objective([part], spec.taps, bench.task.split("sample", "train").inputs, bench.peer)
     teachers = []
     if registry.get("losses", name).needs_teacher:
         taps = tap_paths(objective.teacher_taps, registry.get("models", TEACHER).taps, TEACHER)
         teachers = [LiveTeacher(teacher_model(), taps)]
+        if registry.get("losses", name).least_teachers > 1:
+            paths = tap_paths(objective.teacher_taps, registry.get("models", SECOND).taps, SECOND)
+            teachers.append(LiveTeacher(shipped_student(SECOND), paths))
     with TapReader(student, objective.student_paths) as reader:
         watched = _Watched(reader)
         _prepare(objective, reader, teachers, given)
@@ -152,12 +162,12 @@ def answer(name: str, values: Mapping[str, Any], rows: Sequence[int] | None = No
         loss = objective.loss(step)
         loss.backward()
         taught = [t(given.inputs, given.index, False) for t in teachers][:1]
-    return watched.answer(float(loss.detach()), len(given.inputs), taught)
+    return watched.answer(float(loss.detach()), given.inputs, taught)
 
 
 def depends_on_others(name: str, found: Answer) -> bool:
     """Whether what is taught about one image depends on which others are in its batch."""
-    half = list(range(len(found.inputs) // 2))
+    half = list(range(len(batch().inputs) // 2))
     again = answer(name, {}, half)
     pairs = [(found.push, again.push), *((found.tap_push.get(k), again.tap_push.get(k)) for k in found.tap_push)]
     return any(
@@ -181,14 +191,16 @@ class _Watched:
         self.runs.append((inputs.detach(), made))
         return made
 
-    def answer(self, value: float, count: int, taught: Sequence[Output]) -> Answer:
+    def answer(self, value: float, given: Tensor, taught: Sequence[Output]) -> Answer:
         """Of the first forward that the loss has a gradient for."""
-        inputs, made = next(((x, m) for x, m in self.runs if _push(m.logits) is not None), self.runs[0])
+        count, learned = len(given), [(x, m) for x, m in self.runs if _push(m.logits) is not None]
+        _, made = (learned or self.runs)[0]
+        changed = next((x for x, _ in reversed(learned) if x.shape == given.shape and not x.equal(given)), None)
         push = _push(made.logits)
         taps = {k: t.detach() for k, t in made.taps.items()}
         pushes = {k: p * count for k, t in made.taps.items() if (p := _push(t)) is not None}
         teacher = {k: t.detach() for t in taught for k, t in t.taps.items()}
-        return Answer(value, None if push is None else push * count, inputs, taps, teacher, pushes)
+        return Answer(value, None if push is None else push * count, changed, taps, teacher, pushes)
 
 
 def _push(tensor: Tensor) -> Tensor | None:

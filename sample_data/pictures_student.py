@@ -6,6 +6,8 @@ channels really have, and a scale and offset that undo them, so that the functio
 
 from __future__ import annotations
 
+import copy
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -31,13 +33,18 @@ def recipe(phases: list[dict[str, Any]]) -> Recipe:
     return Recipe.from_json({"task": TASK, "student": STUDENT, "phases": phases})
 
 
-def shipped_student() -> nn.Module:
-    """The dense shipped student in eval mode; a fresh copy at each call."""
+def shipped_student(student: str = STUDENT) -> nn.Module:
+    """A dense shipped student of the plain family in eval mode; a fresh copy at each call."""
+    return copy.deepcopy(_unpacked(student))
+
+
+@functools.cache
+def _unpacked(student: str) -> nn.Module:
     index = json.loads((FOLDER / "index.json").read_text(encoding="utf-8"))
-    key = next(row["key"] for row in index if row["student"] == STUDENT and row["dense"])
+    key = next(row["key"] for row in index if row["student"] == student and row["dense"])
     graph = onnx.load_from_string(decoder.decode((FOLDER / f"{key}.packed").read_bytes())).graph
     kept = {t.name: torch.from_numpy(numpy_helper.to_array(t).copy()) for t in graph.initializer}
-    model = registry.get("models", STUDENT).make().eval()
+    model = registry.get("models", student).make().eval()
     state = model.state_dict()
     for name in list(state):
         if name in kept:

@@ -146,7 +146,7 @@ def test_paired_over_seeds_uses_the_pairing() -> None:
 
 def test_over_seeds_is_students_interval() -> None:
     mean, low, high = metrics.over_seeds(np.array([1.0, 2.0, 3.0, 4.0, 5.0]))
-    half = 2.7764 * np.sqrt(2.5 / 5)
+    half = 2.776445 * np.sqrt(2.5 / 5)
     assert (mean, low, high) == pytest.approx((3.0, 3.0 - half, 3.0 + half))
 
 
