@@ -77,7 +77,7 @@ def read(path: Path = PATH) -> tuple[dict[str, Any], Arrays]:
 
 def write(index: Mapping[str, Any], arrays: Arrays, path: Path = PATH) -> None:
     """Write the file; the same arrays give the same bytes."""
-    text = json.dumps(index, sort_keys=True, allow_nan=False).encode()
+    text = json.dumps(index, allow_nan=False).encode()
     out = io.BytesIO()
     np.savez_compressed(out, index=np.frombuffer(text, np.uint8), **dict(sorted(arrays.items())))
     atomic_write(path, out.getvalue())

@@ -182,6 +182,13 @@ class _Watched:
     def __init__(self, reader: TapReader) -> None:
         self.reader = reader
         self.runs: list[tuple[Tensor, Output]] = []
+        self.beside: list[tuple[Tensor, Tensor]] = []  # every forward, also those that a loss makes by itself
+        reader.model.register_forward_hook(self._keep)
+
+    def _keep(self, _model: nn.Module, inputs: tuple[Tensor, ...], logits: Tensor) -> None:
+        if logits.requires_grad:
+            logits.retain_grad()
+        self.beside.append((inputs[0].detach(), logits))
 
     def __call__(self, inputs: Tensor) -> Output:
         made = self.reader(inputs)
@@ -195,7 +202,8 @@ class _Watched:
         """Of the first forward that the loss has a gradient for."""
         count, learned = len(given), [(x, m) for x, m in self.runs if _push(m.logits) is not None]
         _, made = (learned or self.runs)[0]
-        changed = next((x for x, _ in reversed(learned) if x.shape == given.shape and not x.equal(given)), None)
+        taught_on = [x for x, z in reversed(self.beside) if _push(z) is not None and x.shape == given.shape]
+        changed = next((x for x in taught_on if not x.equal(given)), None)
         push = _push(made.logits)
         taps = {k: t.detach() for k, t in made.taps.items()}
         pushes = {k: p * count for k, t in made.taps.items() if (p := _push(t)) is not None}

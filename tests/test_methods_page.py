@@ -192,6 +192,17 @@ class TestFigures:
             norms.norms_info([[0.0]], [[1.0], [2.0]])
 
 
+def test_usual_values_give_the_usual_picture() -> None:
+    kept = api_methods.pictures()
+    for entry in (e for e in ENTRIES if e.kind == "losses"):
+        facts, defaults = kept.facts(entry), {k["name"]: k["default"] for k in entry.row["knobs"]}
+        assert facts
+        for knob, values in facts["settings"].items():
+            row = methods_lesson.row_of(facts, knob, defaults[knob])
+            assert facts["values"][row] == facts["values"][0], (entry.name, knob)
+            assert len(values) > 1
+
+
 def test_rows_of_a_loss_s_settings() -> None:
     facts = {"settings": {"a": [1, 2], "b": [0.1, 0.2, 0.3]}}
     assert methods_lesson.row_of(facts, "a", 2) == 2
