@@ -108,7 +108,7 @@ def recipe(entry: Entry) -> dict[str, Any] | None:
     usual = rows.row("tasks", task)["default"]
     plain = {k: v for k, v in usual.items() if k != "phases"}
     phases = _phases(entry, rows, task)
-    student = {"student": entry.name} if entry.kind == "models" else {}
+    student = {"student": entry.name} if entry.kind == "models" else _other_student(entry, rows, task)
     return dict(Recipe.from_json(plain | student | {"phases": phases}).to_json())
 
 
@@ -169,6 +169,13 @@ def _phases(entry: Entry, rows: Catalogue, task: str) -> list[dict[str, Any]]:
         return [train, {**train, "epochs": 1, "stages": [stage]}, {"epochs": 0, "stages": [{"name": "recalibrate"}]}]
     before = [MASKS] if recalibrate else []
     return [train, {"epochs": 0, "stages": [*before, stage, *repair]}]
+
+
+def _other_student(entry: Entry, rows: Catalogue, task: str) -> dict[str, Any]:
+    """Where a method refuses the usual student, the one that its refusal names."""
+    refused = (pictures().facts(entry) or {}).get("refused", "")
+    named = [name for name in rows.students(task) if name in refused]
+    return {"student": named[0]} if named else {}
 
 
 def _assistant(rows: Catalogue, task: str) -> dict[str, Any]:

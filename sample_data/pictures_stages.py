@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from engine import catalogue, registry
+from engine.errors import InputError
 from engine.home import Home
 from engine.prefix import Trained
 from engine.recipe import Part
@@ -31,7 +32,10 @@ def picture(name: str, home: Home) -> tuple[dict[str, Any], dict[str, NDArray[An
     """The entry of one stage: settings and counts, and the layer after it."""
     stage = {"name": name, **settings(name)}
     earlier: list[dict[str, Any]] = list(DAMAGE) if registry.get("stages", name).order == "recalibration" else []
-    before, after, epochs = apply(stage, earlier, home)
+    try:
+        before, after, epochs = apply(stage, earlier, home)
+    except InputError as problem:  # it cannot act on this student (no layers of equal shape, say): the page says so
+        return {"version": registry.get("stages", name).version, "refused": str(problem)}, {}
     if registry.get("stages", name).order == "mask" and not zeros(after):
         earlier = list(MASKS)
         before, after, epochs = apply(stage, earlier, home)

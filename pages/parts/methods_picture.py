@@ -28,6 +28,9 @@ def panel(entry: Entry, look: str) -> None:
         facts = kept.facts(entry)
         if facts is None:
             st.html(charts.title(say("methods_picture.title"), say("methods_picture.none")))
+        elif "refused" in facts:
+            told = say("methods_picture.refused", student=kept.index["student"], reason=facts["refused"])
+            st.html(charts.title(say("methods_picture.title"), methods_html.caption(told)))
         elif entry.kind == "losses":
             methods_lesson.panel(entry, kept, facts, look)
         else:
