@@ -73,6 +73,13 @@ def test_mse_is_a_brute_force_search(counts: list[int], bits: int) -> None:
     assert found[round(high / seen.width)] == pytest.approx(min(found.values()), rel=1e-9)
 
 
+def test_entropy_takes_no_range_whose_one_bin_holds_all_that_is_beyond() -> None:
+    counts = np.zeros(256)
+    counts[7], counts[100::2], counts[101::2] = 1, 10, 90  # cut behind bin 7, both histograms are that one bin
+    seen = one_sided(list(counts))
+    assert choose(seen, "entropy", 2, 99.9)[1] >= 100 * seen.width
+
+
 @given(COUNTS, COUNTS, st.integers(2, 4), st.sampled_from(["mse", "entropy"]))
 @settings(deadline=None, max_examples=15)
 def test_ranges_on_both_sides_of_zero(left: list[int], right: list[int], bits: int, how: str) -> None:

@@ -51,7 +51,8 @@ CLAIMS = (
     Claim(
         "attention", "Does looking where the teacher looks help a student?",
         "Zagoruyko & Komodakis 2017, arXiv:1612.03928", 0.003,
-        (every(SMALL, {"name": "attention"}), added(SMALL, {"name": "attention"})), seeds=THREE,
+        (every(SMALL, {"name": "attention"}), every(SMALL, {"name": "attention", "attention_weight": 30.0}),
+         added(SMALL, {"name": "attention"})), seeds=THREE,
     ),
     Claim(
         "hint", "Do the teacher's inner features help a student?", "Romero et al. 2015, arXiv:1412.6550", 0.003,

@@ -33,7 +33,7 @@ class PruneSnip(GradientPruning):
     expect = (
         "Its source finds it far better than zeros by lot at 90 % and more, and nearly as good as pruning a trained "
         "network, without ever training the whole one. After training, where gradients have shrunk, it chooses badly. "
-        "In a student of 5,000 weights at 90 % it was 1.5 points behind zeros by lot: it starves the middle layers."
+        "In a student of 5,000 weights at 90 % it was 1.5 points behind zeros by lot: and more so layer by layer."
     )
 
     def term(self, product: Tensor) -> Tensor:
