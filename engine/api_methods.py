@@ -81,7 +81,7 @@ def group_of(kind: str, row: Row) -> str:
     """Where a row of the catalogue is read."""
     if kind != "stages":
         return kind
-    if row["name"].startswith("prune") or row["order"] == "mask":
+    if row["name"].startswith("prune") or (row["order"] == "mask" and not row["name"].startswith("share")):
         return "pruning"
     return "quantization" if row["name"].startswith("quantize") else "other"
 
@@ -163,7 +163,7 @@ def _phases(entry: Entry, rows: Catalogue, task: str) -> list[dict[str, Any]]:
     stage = {"name": entry.name}
     recalibrate = entry.row["order"] == "recalibration"
     repair = [] if recalibrate else [{"name": "recalibrate"}]
-    if entry.row["order"] == "mask" and not _masks_itself(entry):
+    if entry.group == "pruning" and entry.row["order"] == "mask" and not _masks_itself(entry):
         return [train, {"epochs": 0, "stages": [MASKS]}, {**train, "stages": [stage]}]
     if _trains(entry) or entry.row["order"] == "shape":
         return [train, {**train, "epochs": 1, "stages": [stage]}, {"epochs": 0, "stages": [{"name": "recalibrate"}]}]

@@ -49,7 +49,8 @@ def test_names_are_one_of_a_kind() -> None:
     names = [e.name for e in ENTRIES]
     assert len(names) == len(set(names)), "an address names one entry"
     assert [e.group for e in ENTRIES] == sorted((e.group for e in ENTRIES), key=api_methods.GROUPS.index)
-    assert api_methods.find("prune_n_m").group == "pruning"
+    groups = {n: api_methods.find(n).group for n in ("prune_n_m", "rewind", "share_layers", "share_codebook")}
+    assert groups == {"prune_n_m": "pruning", "rewind": "pruning", "share_layers": "other", "share_codebook": "other"}
 
 
 @every_entry
