@@ -83,7 +83,7 @@ def _said(found: Sequence[Finding]) -> str:
     if not found:
         return "not measured"
     best = _shown(found)
-    if len(found) == 1:
+    if len(found) == 1 or found[0].verdict == SHOWN:
         return MARKS[best.verdict]
     if best.verdict == SHOWN:
         return f"{MARKS[SHOWN]} in setting {found.index(best) + 1}, not before"
