@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+MANY, NEAR = 16, 8  # from so many names on, only the nearest are listed
+
 
 class StillhouseError(Exception):
     """Base of every error that is shown to a person; ``exit_code`` is the command line's exit status."""
@@ -50,7 +52,15 @@ def unknown_name(where: str, value: Any, known: Iterable[str]) -> InputError:
     """The error for a name that is not in ``known``, with the nearest one as a suggestion."""
     names = sorted(known)
     close = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
-    return InputError(where, value, ", ".join(names) or "nothing is registered", close[0] if close else None)
+    return InputError(where, value, _listed(str(value), names), close[0] if close else None)
+
+
+def _listed(value: str, names: list[str]) -> str:
+    """All names, or the nearest of many: the message stays one line that a person reads."""
+    if len(names) <= MANY:
+        return ", ".join(names) or "nothing is registered"
+    near = sorted(difflib.get_close_matches(value, names, n=NEAR, cutoff=0.0))
+    return f"{', '.join(near)} or one of {len(names) - len(near)} others"
 
 
 def _short(value: Any) -> str:

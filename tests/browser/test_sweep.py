@@ -37,8 +37,11 @@ def small(**more: Any) -> dict[str, Any]:
 
 
 def choose(window: Window, key: str, option: str) -> None:
-    """Pick an option of a select box."""
-    window.page.locator(f".st-key-{key} input").first.click()
+    """Pick an option of a select box; its list does not open while the page scrolls to it."""
+    box = window.page.locator(f".st-key-{key} input").first
+    box.evaluate("e => e.scrollIntoView({block: 'center'})")
+    window.page.wait_for_timeout(200)
+    box.click()
     window.page.get_by_role("option", name=option).first.click()
     settled(window)
 

@@ -45,6 +45,15 @@ def come_in(opened: Callable[..., Window], address: str, **look: Any) -> Window:
     return window
 
 
+def wanted(window: Window, home: Home, key: str, count: int) -> None:
+    """Wait until ``count`` people want the trial; its progress shows before one's own press is read."""
+    for _ in range(PATIENCE // 200):
+        if len(api_people.wanted_by(home, key)) == count:
+            break
+        window.page.wait_for_timeout(200)
+    assert len(api_people.wanted_by(home, key)) == count
+
+
 def badge(window: Window) -> str:
     """The name at the top of the page; the button has an icon beside it."""
     return window.text(".st-key-person button p")
@@ -121,10 +130,9 @@ def test_people_who_run_one_link_share_one_trial_and_each_takes_back_their_own_w
         for w in store_read.unfinished(store_of(home))
         if w.kind == "trial" and w.body["seed"] == 31 and w.id != w.dense_key and w.body["phases"][0].get("teachers")
     }
-    assert len(api_people.wanted_by(home, key)) == 3
+    wanted(windows[0], home, key, 3)
     assert api.status(home, key)["attempt"] == 1
     windows[0].page.locator("[class*=st-key-cancel] button").first.click()
-    windows[0].page.wait_for_timeout(1500)
-    assert len(api_people.wanted_by(home, key)) == 2
+    wanted(windows[0], home, key, 2)
     assert api.status(home, key)["state"] == "queued"
     assert all(not w.errors for w in windows)
