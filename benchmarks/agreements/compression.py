@@ -123,6 +123,29 @@ def torch_fake(bits: int) -> float:
     return apart(code.dequantized(), theirs)
 
 
+def torch_affine(bits: int) -> float:
+    """Our values with zero points against torch.fake_quantize_per_channel_affine."""
+    weight = weights(layers())["a"].flatten(1) + 0.03
+    code = affine.quantize(weight, bits, "channel", "maximum", "affine")
+    half, zero = 1 << (bits - 1), torch.from_numpy(np.asarray(code.zero)).int()
+    theirs = torch.fake_quantize_per_channel_affine(weight, torch.from_numpy(code.scale), zero, 0, -half, half - 1)
+    return apart(code.dequantized(), theirs)
+
+
+def k_means(count: int) -> float:
+    """Our centres against scikit-learn's Lloyd algorithm from the same start."""
+    from sklearn.cluster import KMeans
+
+    from engine.weights.codebook import kmeans
+
+    values = torch.randn(3000, generator=torch.Generator().manual_seed(1))
+    values = values[values.abs() < 2.2]  # no centre is left without values, where the two go different ways
+    start = torch.linspace(float(values.min()), float(values.max()), count, dtype=torch.float64)[:, None].numpy()
+    theirs = KMeans(count, init=start, n_init=1, max_iter=1000, tol=0.0, algorithm="lloyd")
+    theirs.fit(values[:, None].double().numpy())
+    return apart(kmeans(values, count)[0], theirs.cluster_centers_[:, 0])
+
+
 AGREEMENTS = (
     Agreement("`prune_magnitude`, global", "`torch.nn.utils.prune.global_unstructured`", "torch", LAYERS,
               lambda: magnitude("global")),
@@ -137,4 +160,8 @@ AGREEMENTS = (
       for bits, unit in ((8, "channel"), (8, "tensor"), (4, "channel"))),
     *(Agreement(f"`quantize_linear`, {bits} bits, channel", "`torch.fake_quantize_per_channel_affine`", "torch",
                 "[32, 144] weights", lambda b=bits: torch_fake(b)) for bits in (8, 4, 3, 2)),
+    *(Agreement(f"`quantize_linear`, {bits} bits, affine", "`torch.fake_quantize_per_channel_affine`", "torch",
+                "[32, 144] weights", lambda b=bits: torch_affine(b)) for bits in (8, 4, 2)),
+    *(Agreement(f"`share_codebook`, {count} centres", "scikit-learn `KMeans`", "sklearn",
+                "2,900 values, the same start", lambda c=count: k_means(c)) for count in (4, 16)),
 )  # fmt: skip
