@@ -234,3 +234,13 @@ def test_every_plugin_file_holds_one_plugin_with_a_test() -> None:
             names = homes.get(module, [])
             assert len(names) == 1, f"{module} registers {names}; one file, one plug-in"
             assert f'"{names[0]}"' in words or module in words, f"no test names {kind} {names[0]}"
+
+
+def test_no_message_stands_twice_in_a_file() -> None:
+    def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        names = [name for name, _ in pairs]
+        assert len(names) == len(set(names)), sorted({n for n in names if names.count(n) > 1})
+        return dict(pairs)
+
+    for path in sorted((ROOT / "pages" / "words").rglob("*.json")):
+        json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=once)

@@ -21,7 +21,7 @@ from engine.cli_sweep import progress_text
 from engine.home import Home
 from engine.recipe import Recipe
 
-EXAMPLES = sorted((ROOT / "examples").glob("*.json"))
+EXAMPLES = sorted(p for p in (ROOT / "examples").glob("*.json") if "sweep" in json.loads(p.read_text("utf-8")))
 
 
 def write(tmp_path: Path, row: Any) -> str:
@@ -143,7 +143,7 @@ def test_a_file_that_means_nothing_is_bad_input(home: Home, tmp_path: Path, caps
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)
-def test_the_examples_can_run(path: Path, home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_example_sweeps_can_run(path: Path, home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(home, str(path), "--plan", "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert told["left_out"] == 0

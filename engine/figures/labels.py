@@ -249,8 +249,8 @@ ENGLISH: Labels = {
     "matrix_hover": "output %{y}, column %{x}: %{z:.3f}",
     "matrix_zero": "output %{y}, column %{x}: exactly zero",
     "alt_matrix": "The layer's {rows} outputs by {columns} weights before and after; {zeros} of the weights that are "
-    "left are exactly zero.{gone}",
-    "alt_matrix_gone": " {count} outputs are gone.",
+    "left are exactly zero. {gone}",
+    "alt_matrix_gone": "{count} outputs are gone.",
     "norm_mean": "mean",
     "norm_variance": "variance",
     "norm_channel": "channel",

@@ -69,7 +69,8 @@ def alt_matrices(info: Matrices, labels: Labels | None = None) -> str:
     words = labels_of(labels)
     gone = words["alt_matrix_gone"].format(count=info.gone) if info.gone else ""
     rows, columns = info.before.shape
-    return words["alt_matrix"].format(rows=rows, columns=columns, zeros=f"{100 * info.zeros:.1f} %", gone=gone)
+    told: str = words["alt_matrix"].format(rows=rows, columns=columns, zeros=f"{100 * info.zeros:.1f} %", gone=gone)
+    return told.rstrip()
 
 
 def alike_figure(

@@ -35,14 +35,6 @@ def panel(run: Row, inside: Row | None, look: str) -> None:
                 st.caption(told)
         else:
             st.caption(say("trial_steps.no_curve"))
-        if values := temperatures(run):
-            st.caption(say("trial_steps.moved", values=values))
-
-
-def temperatures(run: Row) -> str:
-    """The temperatures of a schedule at the end of each epoch, in a line; empty where it stayed."""
-    found = [(point.get("moved") or {}).get("temperature") for point in run.get("curve") or ()]
-    return ", ".join(f"{value:.1f}" for value in found if value is not None)
 
 
 def moved_words(curve: Sequence[Row]) -> str:
