@@ -26,12 +26,12 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 def bar(home: Home, form: Form, recipe: Mapping[str, Any], known: bool, runs: int) -> None:
     """One row: presets, what the run is expected to take, Run."""
-    with st.container(border=True, key="run_bar", horizontal=True, vertical_alignment="center", gap="medium"):
+    with st.container(border=True, key="run_bar", horizontal=True, vertical_alignment="center", gap="small"):
         _presets(form)
         st.markdown(say("run.known") if known else expected(home, recipe, runs), width="stretch")
         st.toggle(say("run.seeds", count=USUAL_SEEDS), key=SEEDS, help=say("run.seeds_help", count=USUAL_SEEDS))
         st.button(say("run.button"), key="run", type="primary", help=say("run.help"), on_click=_start,
-                  args=(home, dict(recipe)), width=140)  # fmt: skip
+                  args=(home, dict(recipe)), width=120)  # fmt: skip
 
 
 def _presets(form: Form) -> None:
