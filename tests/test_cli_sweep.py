@@ -105,8 +105,10 @@ def test_a_budget_pauses_the_sweep(
 def test_ctrl_c_cancels(stub_home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stub_environment(monkeypatch, seconds=30)
     command = [sys.executable, "-m", "engine", "--home", str(stub_home.root), "sweep", write(tmp_path, seeds(0, 1, 2))]
+    # a shell's background job hands an ignored SIGINT on to all its children: the test would wait for nothing
     running = subprocess.Popen([*command, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT,
-                               env=dict(os.environ), text=True)  # fmt: skip
+                               env=dict(os.environ), text=True,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # fmt: skip
     until(lambda: [s for s in api_sweeps.sweeps(stub_home) if s["running"]])
     running.send_signal(signal.SIGINT)
     out, said = running.communicate(timeout=20)

@@ -29,7 +29,7 @@ def test_a_run_is_shown_while_it_runs_and_when_it_is_measured(working: str, open
     expect(story).to_contain_text("These settings, measured", timeout=RUN_MS)
     expect(story).to_contain_text(re.compile(r"\d\d\.\d\s%\sright in\s[\d.]+\sk?B"))
     expect(page.locator(".st-key-run_bar")).to_contain_text("Already measured")
-    assert page.evaluate(DRAWN), "its point is ringed on both charts"
+    page.wait_for_function(DRAWN)  # its point is ringed on both charts, which are drawn after the sentence
     # its dense student and the grid may still be at work: withdraw what nobody in this test waits for
     cancel = page.get_by_role("button", name="Cancel").first
     if cancel.is_visible():
