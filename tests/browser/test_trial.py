@@ -40,7 +40,7 @@ def part(window: Window, name: str) -> None:
 
 
 def come_back_if_lost(window: Window, name: str, selector: str) -> None:
-    """The part is drawn. Once in dozens of runs a progress that refreshes itself swallows a click: one more then."""
+    """The part is drawn. Once, on a busy machine, it was chosen and not drawn, for a reason not found: chosen again."""
     from playwright.sync_api import TimeoutError as TooLate  # imported late, since playwright may be missing
 
     found = window.page.locator(selector).first
