@@ -24,7 +24,8 @@ from engine import artifact, catalogue
 from engine.artifact import decoder
 from engine.home import Home
 from engine.measure import bytes as measured
-from engine.student import Bench, train
+from engine.student import train
+from engine.workbench import Bench
 from sample_data import ship
 
 SETTINGS = ((0.0, 8), (0.5, 8), (0.0, 4), (0.5, 4))

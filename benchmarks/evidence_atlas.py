@@ -37,7 +37,8 @@ from engine.pipeline import predict, quality
 from engine.recipe import Recipe
 from engine.search import atlas
 from engine.search.longer import longer
-from engine.student import Bench, train
+from engine.student import train
+from engine.workbench import Bench
 
 ROOT = Path(__file__).resolve().parents[1]
 TASK = "fashion_mnist"

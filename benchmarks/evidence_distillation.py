@@ -19,8 +19,9 @@ import numpy as np
 from engine import metrics
 from engine.home import Home
 from engine.recipe import Recipe
-from engine.student import Bench, train
+from engine.student import train
 from engine.teaching import forward
+from engine.workbench import Bench
 
 CHOOSE_SEEDS = (100, 101)
 SEEDS = (0, 1, 2, 3, 4)

@@ -36,7 +36,8 @@ from engine.execution.slot import Slot
 from engine.home import Home
 from engine.recipe import Phase, Recipe
 from engine.search.grid import PREVIEW_EXAMPLES, Point, Sheet, settings
-from engine.student import Bench, advance, copy_of
+from engine.student import advance, copy_of
+from engine.workbench import Bench
 
 DENSE = {"task": "fashion_mnist", "student": "plain_10k",
          "phases": [{"epochs": 1, "loss": {"name": "kd"}, "teachers": ["teacher"]}]}  # fmt: skip

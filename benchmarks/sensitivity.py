@@ -26,7 +26,8 @@ from engine.home import Home
 from engine.pipeline import BATCH
 from engine.recipe import Recipe
 from engine.sensitivity import Student
-from engine.student import Bench, advance, copy_of
+from engine.student import advance, copy_of
+from engine.workbench import Bench
 
 STUDENTS, QUICK = ("plain_10k", "depthwise_10k"), ("plain_1k5",)
 SPARSITIES, BITS = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9), (8, 7, 6, 5, 4, 3, 2)

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import functools
-import importlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -15,10 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engine import api_estimate, api_home, api_people, api_rows, api_status, metrics, preview, store_read
+from engine import api_estimate, api_home, api_people, api_rows, api_status, preview, scores, store_read
 from engine import catalogue as catalogues
 from engine.api_rows import Row
-from engine.errors import FileError, NotFoundError
+from engine.errors import NotFoundError
 from engine.execution import presence
 from engine.execution.base import unpack_predictions
 from engine.export import write
@@ -32,6 +30,7 @@ GRID_POINTS = 72  # of engine.search.grid, which cannot be imported here: it nee
 GRID_PARTS = 2  # jobs that share the points of a grid, so that two workers measure it
 OWN, DENSE, GRID, BASELINE = range(4)  # the order in which one user's work runs
 status = api_status.status
+labels = scores.labels
 estimate, OVERHEAD_SECONDS = api_estimate.estimate, api_estimate.OVERHEAD_SECONDS
 
 
@@ -167,7 +166,10 @@ def rows_here(home: Home, task: str, origins: tuple[str, ...]) -> list[Row]:
 
 
 def predictions(home: Home, key: str) -> npt.NDArray[np.float16]:
-    """Logits [N, classes] on validation (its first examples for a preview); raises :class:`NotFoundError`."""
+    """What is kept of a trial's answers on validation (its first examples for a preview): logits [N, classes].
+
+    One score an example, [N, 1], where a task's logits are too many. Raises :class:`NotFoundError`.
+    """
     found = store_read.predictions(api_home.store_of(home), key)
     if found is None:
         raise NotFoundError(f"trial {key}: no predictions are kept for it here; run it in this home")
@@ -180,10 +182,7 @@ def paired(home: Home, a: str, b: str) -> dict[str, float]:
     body = api_status.body(home, a)
     if body is None:
         raise NotFoundError(f"trial {a}: it has no result in this home")
-    count = min(len(first), len(second))
-    truth = labels(body["recipe"]["task"])[:count]
-    right = [metrics.correct(p[:count].astype(np.float32), truth) for p in (first, second)]
-    value, low, high = metrics.paired_difference(*right)
+    value, low, high = scores.paired(*(scores.scores(body["recipe"]["task"], kept) for kept in (first, second)))
     return {"difference": value, "low": low, "high": high}
 
 
@@ -258,16 +257,3 @@ def _teacher(home: Home, recipe_json: Mapping[str, Any]) -> Mapping[str, Any] | 
     wanted = named[-1:] or catalogues.current().teachers(recipe_json["task"])
     shipped = (e["result"] for e in api_rows.shipped(recipe_json["task"]))
     return next((r for r in shipped if r["recipe"]["student"] in wanted), None)
-
-
-@functools.lru_cache(maxsize=16)
-def labels(task: str) -> npt.NDArray[Any]:
-    """[N] classes of a task's validation examples, in the order of every trial's predictions. Do not change them."""
-    # a task keeps what needs no torch in a module of its own, engine/tasks/_<task>_files.py
-    try:
-        files = importlib.import_module(f"engine.tasks._{task}_files")
-    except ModuleNotFoundError:
-        raise FileError(f"the task {task} has no engine/tasks/_{task}_files.py, which holds its labels") from None
-    found: npt.NDArray[Any] = files.read_sample("validation").labels
-    found.setflags(write=False)
-    return found

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from engine import api_statistics, catalogue, statistics
+from engine import api_statistics, catalogue, metrics, scores, statistics
 from engine.home import Home
 from engine.metrics import t95
 from engine.search import likely, replicates
@@ -94,7 +94,9 @@ def reaches(home: Home, row: Row, at_least: float) -> float | None:
     point = measured(home, row)
     if point.right is None:
         return None
-    return float((likely.worlds([point], 4 * likely.WORLDS)[:, 0] >= at_least - 1e-9).mean())
+    ways = {t["name"]: t["direction"] for t in catalogue.current().rows["tasks"].values()}
+    sign = -1.0 if ways.get(str(row.get("task"))) == "minimize" else 1.0
+    return float((sign * likely.worlds([point], 4 * likely.WORLDS)[:, 0] >= sign * at_least - 1e-9).mean())
 
 
 def told_apart(a: Measured, b: Measured, direction: str = "maximize") -> str:
@@ -102,7 +104,8 @@ def told_apart(a: Measured, b: Measured, direction: str = "maximize") -> str:
     if a.right is not None and b.right is not None and len(a.right) == len(b.right):
         gap, count = np.asarray(a.right, float) - b.right, len(a.right)
         if a.seeds == b.seeds == 1:
-            return statistics.difference(a.right > 0.5, b.right > 0.5, direction).verdict
+            first, second = (a.right > 0.5, b.right > 0.5) if a.counted else (a.right, b.right)
+            return statistics.difference(first, second, direction).verdict
         difference, variance = float(gap.mean()), float(gap.var(ddof=1)) / count
     else:
         difference, variance = a.value - b.value, a.spread**2 + b.spread**2
@@ -118,15 +121,14 @@ def measured(home: Home, row: Row) -> Measured:
     """A row's quality with what moves it; a mean row's answers are the share of its seeds that are right."""
     value, spread = float(row["quality"]), statistics.spread_of(row.get("quality_low"), row.get("quality_high"))
     members = row.get("members") or (row["key"],)
-    answers = (
-        [api_statistics.right(home, key) for key in members] if row.get("metric") in api_statistics.COUNTED else []
-    )
+    answers = [api_statistics.right(home, key) for key in members] if row.get("metric") in scores.PAIRED else []
     kept = [a for a in answers if a is not None]
     if not kept or len(kept) < len(members) or len({len(a) for a in kept}) > 1:
         return Measured(value, None, spread)
     share = np.asarray(np.mean(kept, axis=0), np.float32)
     own = [float(a.mean()) for a in kept]
-    return Measured(value, share, spread, len(own), float(np.std(own, ddof=1)) if len(own) > 1 else 0.0)
+    moved = float(np.std(own, ddof=1)) if len(own) > 1 else 0.0
+    return Measured(value, share, spread, len(own), moved, row.get("metric") in metrics.COUNTED)
 
 
 def _column(rows: Sequence[Row], name: str) -> Numbers:

@@ -8,9 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from engine import api, api_chances, api_points, catalogue, figures, metrics
+from engine import api, api_chances, api_points, catalogue, figures, scores
 from engine.api_points import View
 from engine.errors import StillhouseError
 from engine.home import Home
@@ -18,9 +17,9 @@ from engine.search import importance, pareto
 from engine.search.importance import MOST_ROWS
 
 Row = Mapping[str, Any]
-Right = npt.NDArray[np.bool_]
+Right = scores.Scores
+MEANS_REDRAWN = 4_000  # the same where every example has a score of its own
 REDRAWN = 20_000  # validation sets drawn again from the real one; a probability is then exact to half a point
-COUNTED = ("accuracy",)  # metrics that are a share of right answers, which images can be redrawn for
 machines = api_points.machines
 
 
@@ -110,7 +109,7 @@ def _direction(task: str, name: str) -> str:
 
 def _sure(home: Home, task: str, first: Row, second: Row | None, at_least: float | None) -> dict[str, Any]:
     facts: dict[str, Any] = {"probability": None, "basis": "alone", "images": 0, "meets": None, "tied": None}
-    if first.get("metric") not in COUNTED:
+    if first.get("metric") not in scores.PAIRED:
         return facts | {"basis": "uncounted"}
     if at_least is not None:
         facts["meets"] = _meets(home, task, first, at_least)
@@ -138,6 +137,8 @@ def _meets(home: Home, task: str, row: Row, at_least: float) -> float | None:
         right = _right(home, task, row["key"])
     except StillhouseError:
         return None
+    if right.dtype != bool:
+        return api_chances.reaches(home, row, at_least)
     drawn = _chance(row["key"]).binomial(len(right), right.mean(), REDRAWN)
     # a share that is reached on paper is not missed by the last binary digit
     return float((drawn >= at_least * len(right) - 1e-6).mean())
@@ -148,6 +149,8 @@ def _better(home: Home, task: str, a: str, b: str) -> tuple[float, int]:
     first, second = _right(home, task, a), _right(home, task, b)
     count = min(len(first), len(second))
     first, second = first[:count], second[:count]
+    if first.dtype != bool:
+        return _ahead(first - second, task, a + b), count
     shares = np.array([(first & ~second).sum(), (second & ~first).sum(), 0.0]) / count
     shares[2] = 1 - shares[:2].sum()
     drawn = _chance(a + b).multinomial(count, shares, REDRAWN)
@@ -155,10 +158,16 @@ def _better(home: Home, task: str, a: str, b: str) -> tuple[float, int]:
     return float((gap > 0).mean() + 0.5 * (gap == 0).mean()), count
 
 
+def _ahead(gap: scores.Scores, task: str, name: str) -> float:
+    """The share of redrawn sets of examples in which the mean of the paired differences [N] speaks for the first."""
+    sign = -1.0 if _direction(task, "quality") == "minimize" else 1.0
+    drawn = sign * gap[_chance(name).integers(len(gap), size=(MEANS_REDRAWN, len(gap)))].mean(1)
+    return float((drawn > 0).mean() + 0.5 * (drawn == 0).mean())
+
+
 def _right(home: Home, task: str, key: str) -> Right:
-    """[N] whether each validation image is answered rightly."""
-    logits = api.predictions(home, key).astype(np.float32)
-    return metrics.correct(logits, api.labels(task)[: len(logits)])
+    """[N] whether each validation example is answered rightly, or its score."""
+    return scores.scores(task, api.predictions(home, key))
 
 
 def _chance(text: str) -> np.random.Generator:

@@ -10,16 +10,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from engine import api, metrics
+from engine import api, metrics, scores
 from engine.errors import NotFoundError
 from engine.home import Home
 
 Row = Mapping[str, Any]
 Cell = dict[str, Any]
 SEED = "seed"
-COUNTED = ("accuracy",)  # metrics that are a share of right answers, which images can be paired for
 MEANS = ("packed_bytes", "onnx_bytes", "latency_ms", "seconds")
 
 
@@ -65,7 +63,7 @@ def _cell(home: Home, value: Any, group: Sequence[Row], first: Sequence[Row], an
         quality = metrics.over_seeds(np.array([row["quality"] for row in group]))
     cell |= dict(zip(("quality", "low", "high"), quality, strict=True))
     pairs = [(row, other) for row in group for other in first if any_seed or _seed(row) == _seed(other)]
-    gap = _difference(home, pairs) if pairs and group[0]["metric"] in COUNTED else None
+    gap = _difference(home, pairs) if pairs and group[0]["metric"] in scores.PAIRED else None
     cell |= dict(zip(("difference", "difference_low", "difference_high"), gap or (None, None, None), strict=True))
     return cell | {"pairs": len(pairs) if gap else 0}
 
@@ -76,13 +74,12 @@ def _difference(home: Home, pairs: Sequence[tuple[Row, Row]]) -> metrics.Interva
     except NotFoundError:  # deleted, or measured without its predictions
         return None
     if len(pairs) == 1:
-        return metrics.paired_difference(right[0][0], right[1][0])
+        return scores.paired(right[0][0], right[1][0])
     return metrics.paired_over_seeds(np.stack(right[0]), np.stack(right[1]))
 
 
-def _right(home: Home, row: Row) -> npt.NDArray[np.bool_]:
-    logits = api.predictions(home, row["key"])
-    return np.asarray(metrics.correct(logits.astype(np.float32), api.labels(row["task"])[: len(logits)]), bool)
+def _right(home: Home, row: Row) -> scores.Scores:
+    return scores.scores(row["task"], api.predictions(home, row["key"]))
 
 
 def _seed(row: Row) -> Any:

@@ -12,9 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from engine import api, api_home, api_rows, api_status, api_trial, metrics, statistics, store_read
+from engine import api, api_home, api_rows, api_status, api_trial, metrics, scores, statistics, store_read
 from engine.api_images import validation
 from engine.errors import InputError, StillhouseError
 from engine.home import Home
@@ -25,9 +24,8 @@ from engine.search.replicates import MOST_SEEDS, USUAL_SEEDS
 __all__ = ["MOST_SEEDS", "OTHERS", "USUAL_SEEDS", "differences", "intervals", "keys", "seeds", "submit", "summary"]
 
 OTHERS = ("teacher", "dense", "baseline")
-COUNTED = ("accuracy",)  # metrics that are a share of right answers
 Json = dict[str, Any]
-Right = npt.NDArray[np.bool_]
+Right = scores.Scores
 
 
 def submit(home: Home, recipe_json: Mapping[str, Any], seeds: int = USUAL_SEEDS, who: str = api.LOCAL,
@@ -78,7 +76,7 @@ def differences(home: Home, key: str) -> dict[str, Json]:
     validation examples. One run each (``seeds`` is 1): what another seed would give is not in it; see :func:`seeds`.
     """
     run = api.result(home, key)
-    if run["quality"] is None or run["quality"]["metric"] not in COUNTED:
+    if run["quality"] is None or run["quality"]["metric"] not in scores.PAIRED:
         return {}
     direction = run["quality"].get("direction", "maximize")
     found = {}
@@ -130,7 +128,7 @@ def summary(home: Home, key: str) -> Json:
 def _intervals(home: Home, key: str, stamp: int) -> dict[str, Json]:
     run = api.result(home, key)
     found = api_trial.answers_of(home, run)
-    if found.student is None or run["quality"]["metric"] not in COUNTED:
+    if found.student is None or run["quality"]["metric"] not in metrics.COUNTED:
         return {}
     measured = statistics.classification(found.student, found.labels, found.teacher)
     return {name: estimate.to_json() for name, estimate in measured.items()}
@@ -195,7 +193,10 @@ def _running(home: Home, run: Mapping[str, Any]) -> list[str]:
 
 
 def right(home: Home, key: str) -> Right | None:
-    """[N] whether each validation example is answered rightly; None where no answers are kept. Do not change it."""
+    """[N] whether each validation example is answered rightly, or its score; None where nothing is kept.
+
+    Do not change it.
+    """
     return _right(home, key, _stamp(home, key))
 
 
@@ -205,7 +206,7 @@ def _right(home: Home, key: str, stamp: int) -> Right | None:
     body = api_status.body(home, key)
     if logits is None or body is None:
         return None
-    found = metrics.correct(logits, api.labels(body["recipe"]["task"])[: len(logits)])
+    found = scores.scores(body["recipe"]["task"], logits)
     found.setflags(write=False)
     return found
 

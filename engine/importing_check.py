@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import importlib
 import json
 import math
 import re
@@ -12,9 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from engine import api_rows, catalogue, metrics
+from engine import api_rows, catalogue, modalities, scores
 from engine.errors import FileError, InputError, StillhouseError
 from engine.execution.base import unpack_predictions
 from engine.recipe import Recipe
@@ -113,26 +110,15 @@ def _predictions(found: Any, result: Result, task: str) -> tuple[tuple[int, ...]
     if found is None:
         return (), b""
     shape = _object_shape(found["shape"])
-    labels = _labels(task)
-    classes = catalogue.current().row("tasks", task)["classes"]
-    if shape != (len(labels), classes):
+    labels, row = scores.labels(task), catalogue.current().row("tasks", task)
+    if shape != (len(labels), row["classes"] if modalities.positions(row) == 1 else 1):
         raise FileError("its predictions have another shape than the task's validation images")
     logits = unpack_predictions(shape, found["data"]).astype(np.float32)
-    if result.quality.metric == ACCURACY:
-        counted = float(np.mean(metrics.correct(logits, labels)))
+    if result.quality.metric in scores.PAIRED:
+        counted = float(np.mean(scores.scores(task, logits)))
         if not abs(counted - result.quality.value) <= ROUNDED:
-            raise FileError("its accuracy is not the one that its predictions give")
+            raise FileError(f"its {result.quality.metric.replace('_', ' ')} is not the one that its predictions give")
     return shape, found["data"]
-
-
-@functools.lru_cache(maxsize=4)
-def _labels(task: str) -> npt.NDArray[Any]:
-    try:
-        files = importlib.import_module(f"engine.tasks._{task}_files")
-    except ModuleNotFoundError:
-        raise FileError(f"the labels of the task {task} are not here to check its predictions") from None
-    labels: npt.NDArray[Any] = files.read_sample("validation").labels
-    return labels
 
 
 def _object_shape(text: Any) -> tuple[int, ...]:

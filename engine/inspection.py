@@ -21,7 +21,7 @@ from engine.measure import machine
 from engine.measure.bytes import report as bytes_report
 from engine.measure.profile import PROFILED, profiles_of
 from engine.recipe import Recipe
-from engine.student import Report
+from engine.workbench import Report
 
 DENSE, INITIAL = "dense", "initial"
 

@@ -25,9 +25,10 @@ from engine.pipeline import BATCH, Logits, against_graph, quality
 from engine.prefix import Trained
 from engine.recipe import Part, Phase, Recipe
 from engine.result import LATENCIES, Cost, Quality
-from engine.student import Bench, Report, advance, copy_of, phase_name, train, train_teacher
+from engine.student import advance, copy_of, phase_name, train, train_teacher
 from engine.teaching import load_teacher
 from engine.weights.code import bake, weight_codes
+from engine.workbench import Bench, Report
 
 DENSE, UNTRAINED, TRAIN, APPLY, FILE, TEACHER = "dense", "untrained", "train", "apply", "file", "teacher"
 

@@ -178,6 +178,17 @@ def paired_difference(correct_a: Array, correct_b: Array) -> Interval:
     return difference, max(-1.0, min(difference, centre - half)), min(1.0, max(difference, centre + half))
 
 
+def paired_means(scores_a: Array, scores_b: Array) -> Interval:
+    """(difference, low, high) of two mean scores on the same examples: a minus b with Student's 95 % interval.
+
+    Both are [N], N >= 2: one number for each example, or for each block of examples that depend on each other.
+    """
+    a, b = np.asarray(scores_a, float), np.asarray(scores_b, float)
+    if a.shape != b.shape:
+        raise ValueError(f"both must be [N] of the same length, got {a.shape} and {b.shape}")
+    return over_seeds(a - b)
+
+
 def paired_over_seeds(correct_a: Array, correct_b: Array) -> Interval:
     """(difference, low, high) of two methods, each trained with the same S seeds: a minus b with its 95 % interval.
 

@@ -22,7 +22,8 @@ from engine.measure.timing import timed
 from engine.pipeline import Logits, predict, quality
 from engine.prefix import Trained
 from engine.recipe import Recipe
-from engine.student import Bench, Report, train
+from engine.student import train
+from engine.workbench import Bench, Report
 
 FLOAT = "float"
 

@@ -25,8 +25,10 @@ from engine.measure.timing import dense_reference, readings, with_latencies
 from engine.prefix import Trained
 from engine.recipe import Recipe
 from engine.result import Cost, Quality, Result
-from engine.student import Bench, Report, train, train_teacher
+from engine.step import flat
+from engine.student import train, train_teacher
 from engine.teaching import forward, outputs
+from engine.workbench import Bench, Report
 
 Logits = npt.NDArray[np.float32]
 BATCH = 50  # divides previews and splits alike, so that every example is always computed in the same batch
@@ -47,18 +49,22 @@ def run(recipe: Recipe, home: Home, report: Report, slot: Slot, test: bool = Fal
         cost = timed_cost(bench, trained, built, slot)
         reading = quality(bench, predict(built, bench.inputs("test")), "test") if test else None
         result = assemble(bench, trained, logits, cost, gap=against_graph(bench, trained, logits))
-    return Outcome(replace(result, seconds=time.perf_counter() - started, test=reading), logits)
+    return Outcome(replace(result, seconds=time.perf_counter() - started, test=reading), kept(bench, logits))
 
 
-def predict(built: Built, inputs: Logits) -> Logits:
-    """What the artifact answers: logits [N, classes] from ONNX Runtime."""
+def predict(built: Built, inputs: npt.NDArray[Any]) -> Logits:
+    """What the artifact answers: logits [M, classes] from ONNX Runtime, M = examples times positions."""
     return artifact.predict(artifact.session(built.onnx), inputs, BATCH)
 
 
 def quality(bench: Bench, logits: Logits, split: str) -> Quality:
     """The task's metric for logits of the first examples of ``split``."""
-    labels = bench.task.split(bench.recipe.data, split).labels[: len(logits)]
-    return bench.task.quality(torch.from_numpy(logits), labels)
+    return bench.task.quality(torch.from_numpy(logits), bench.targets(split, len(logits)))
+
+
+def kept(bench: Bench, logits: Logits) -> Logits:
+    """What the store keeps of logits of the first validation examples (see :meth:`engine.tasks._base.Task.kept`)."""
+    return bench.task.kept(torch.from_numpy(logits), bench.targets("validation", len(logits))).numpy()
 
 
 def timed_cost(bench: Bench, trained: Trained, built: Built, slot: Slot) -> Cost:
@@ -94,23 +100,23 @@ def against_graph(bench: Bench, trained: Trained, logits: Logits) -> dict[str, f
     ``artifact_gap``: the artifact's quality minus the graph's; the rest as in :func:`metrics.artifact_changes`.
     """
     split = bench.task.split(bench.recipe.data, "validation")
-    graph = forward(trained.model, split.inputs[: len(logits)]).numpy(force=True)
+    graph = forward(trained.model, split.inputs[: len(logits) // bench.task.positions]).numpy(force=True)
     gap = quality(bench, logits, "validation").value - quality(bench, graph, "validation").value
     return {metrics.ARTIFACT_GAP: gap, **metrics.artifact_changes(logits, graph)}
 
 
 def taught_by(bench: Bench) -> Tensor:
-    """Logits [N, classes] on validation of the recipe's last teacher, or of the task's own where it has none."""
+    """Logits [M, classes] on validation of the recipe's last teacher, or of the task's own where it has none."""
     recipe, task = bench.recipe, bench.task
     named = [teacher for phase in recipe.phases for teacher in phase.teachers]
     teacher = named[-1] if named else task.default["phases"][0]["teachers"][0]
     ask = bench.home, task, recipe.data, teacher, "validation", lambda r: train_teacher(bench, r)
-    return outputs(*ask, device=bench.device)
+    return flat(outputs(*ask, device=bench.device)).float()
 
 
 def all_metrics(bench: Bench, logits: Logits, taught: Tensor) -> dict[str, float]:
     """Every measure of the task; ``taught`` as :func:`taught_by` gives it, for the agreement with the teacher."""
-    labels = bench.task.split(bench.recipe.data, "validation").labels[: len(logits)]
+    labels = bench.targets("validation", len(logits))
     row = bench.task.metrics(torch.from_numpy(logits), labels, taught[: len(logits)])
     if bench.recipe.without is not None:
         row |= metrics.left_out(logits, labels.numpy(), bench.task.class_names.index(bench.recipe.without))

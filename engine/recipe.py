@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from engine import catalogue
+from engine import catalogue, modalities
 from engine.errors import InputError, unknown_name
 from engine.knobs import canonical_float, check_values
 from engine.recipe_fields import class_of, listed, only, wanted, whole
@@ -182,12 +182,14 @@ class Recipe:
             raise unknown_name(f"{where}.data", self.data, DATA)
         if self.labels is not None:
             most = task["train_size"] * (task["classes"] - bool(self.without)) // task["classes"]
-            whole(self.labels, task["classes"], most, f"{where}.labels")
+            whole(self.labels, task["classes"] if modalities.positions(task) == 1 else 1, most, f"{where}.labels")
         whole(self.seed, 0, MAX_SEED, f"{where}.seed")
         if not 1 <= len(self.phases) <= MAX_PHASES:
             raise InputError(f"{where}.phases", len(self.phases), f"1 to {MAX_PHASES} phases")
         for teacher in (t for p in self.phases for t in p.teachers):
             self._check_teacher(teacher, f"{where}.phases.teachers")
+        for part in (part for p in self.phases for part in (*p.loss, *p.stages)):
+            modalities.check(part.row, task, f"{where}.phases")
         _check_order([s for p in self.phases for s in p.stages], where)
 
     def _check_teacher(self, teacher: str | Recipe, where: str) -> None:

@@ -28,9 +28,10 @@ from engine.measure import machine
 from engine.pipeline import BATCH, Logits
 from engine.prefix import Trained
 from engine.recipe import Phase, Recipe
-from engine.student import Bench, Report, advance, copy_of, train
+from engine.student import advance, copy_of, train
 from engine.weights import affine
 from engine.weights.sparsity import score_mask
+from engine.workbench import Bench, Report
 
 SPARSITIES = (0.3, 0.5, 0.7, 0.9, 0.95)
 BITS = (8, 6, 4, 3, 2)

@@ -94,12 +94,13 @@ def over_seeds(values: Sequence[float]) -> Estimate:
 
 
 def difference(a: npt.NDArray[Any], b: npt.NDArray[Any], direction: str = "maximize") -> Difference:
-    """``a`` minus ``b``: right or wrong on the same examples [N], or [S, N] of the same S seeds (see metrics)."""
+    """``a`` minus ``b``: right or wrong, or scores, of the same examples [N], or [S, N] of the same S seeds."""
     first, second = np.atleast_2d(a), np.atleast_2d(b)
     if first.shape != second.shape:
         raise ValueError(f"both must have the same shape, got {first.shape} and {second.shape}")
     seeds, count = first.shape
-    found = metrics.paired_difference(first[0], second[0]) if seeds == 1 else metrics.paired_over_seeds(first, second)
+    one = metrics.paired_difference if first.dtype == bool else metrics.paired_means
+    found = one(first[0], second[0]) if seeds == 1 else metrics.paired_over_seeds(first, second)
     return Difference(*found, count, seeds, direction)
 
 

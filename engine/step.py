@@ -14,10 +14,15 @@ NO_LABEL = -1
 
 @dataclass(frozen=True)
 class Output:
-    """What a forward gives: the model's output and the tensors at the taps asked for, by role."""
+    """What a forward gives: logits [B * positions, C] and the tensors at the taps asked for, by role."""
 
     logits: Tensor
     taps: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+def flat(logits: Tensor) -> Tensor:
+    """[..., C] as [M, C]: the answers of a model with several positions an example, one below the other."""
+    return logits.flatten(0, -2)
 
 
 class TeacherSource(Protocol):
@@ -34,7 +39,7 @@ class TeacherSource(Protocol):
 class Batch:
     """``inputs`` [B, ...]; ``index`` [B] their rows in the training split.
 
-    ``labelled`` [B] bool: whose labels may be used; the others' ``labels`` [B] are ``NO_LABEL``.
+    ``labelled`` [B * positions] bool: whose labels may be used; the others' ``labels`` are ``NO_LABEL``.
     """
 
     inputs: Tensor
@@ -66,7 +71,7 @@ class Step:
         return self._once(("teacher", k, grad, id(x)), x, lambda: self.teachers[k](x, rows, grad))
 
     def _forward(self, x: Tensor) -> Output:
-        return self._reader(x) if self._reader else Output(self.model(x))
+        return self._reader(x) if self._reader else Output(flat(self.model(x)))
 
     def _once(self, key: Any, x: Tensor, make: Callable[[], Output]) -> Output:
         # the tensor is kept beside its output, so that its id cannot be given to another one within the step

@@ -5,125 +5,25 @@ from __future__ import annotations
 import copy
 import dataclasses
 import fnmatch
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import torch
 from torch import Tensor, nn
 
 from engine import cuda, progress, registry, transfer
 from engine.errors import unknown_name
-from engine.home import Home
 from engine.losses._base import Objective
-from engine.model_spec import ModelSpec
 from engine.prefix import Trained, alone, load_prefix, save_prefix
 from engine.recipe import Phase, Recipe
 from engine.result import CurvePoint, PhaseResult
 from engine.stages._base import Stage, StageContext
-from engine.step import NO_LABEL, TeacherSource
+from engine.step import TeacherSource
 from engine.taps import tap_paths
-from engine.tasks._base import Split, Task
-from engine.teaching import forward, load_teacher, outputs
+from engine.teaching import load_teacher, outputs
 from engine.training import CachedTeacher, FitPlan, LiveTeacher, StepReport, build_objective, fit, peer_seed
+from engine.workbench import Bench
 
-CALIBRATION_EXAMPLES = 512
-CALIBRATION_BATCH = 128
-
-Report = Callable[[dict[str, Any]], None]
-
-
-def _silent(_event: dict[str, Any]) -> None:
-    pass
-
-
-@dataclass(frozen=True)
-class Bench:
-    """What one recipe is worked on with; data and specs are looked up once.
-
-    ``report`` takes progress as plain data; ``breathe`` is called at every step, so that a latency
-    measurement can wait for a moment without competitors.
-    """
-
-    recipe: Recipe
-    home: Home
-    report: Report = _silent
-    breathe: Callable[[], None] = field(default=lambda: None)
-    lead: progress.Lead = field(default_factory=progress.Lead)
-
-    @cached_property
-    def task(self) -> Task:
-        """The recipe's task."""
-        task: Task = registry.get("tasks", self.recipe.task)
-        return task
-
-    @cached_property
-    def spec(self) -> ModelSpec:
-        """The student's declaration."""
-        spec: ModelSpec = registry.get("models", self.recipe.student)
-        return spec
-
-    @cached_property
-    def training(self) -> Split:
-        """The training split as far as the student may see it."""
-        return transfer.without(self.task, self.recipe)
-
-    @cached_property
-    def labelled(self) -> Tensor:
-        """Rows of :attr:`training` whose labels may be used."""
-        return self.task.labelled(self.training.labels, self.recipe.labels, self.recipe.seed)
-
-    @cached_property
-    def calibration(self) -> list[tuple[Tensor, Tensor]]:
-        """512 training examples in batches; labels that may not be used are -1."""
-        train = self.training
-        generator = torch.Generator().manual_seed(self.recipe.seed)
-        rows = torch.randperm(len(train), generator=generator)[:CALIBRATION_EXAMPLES]
-        labels = torch.full_like(train.labels, NO_LABEL)
-        labels[self.labelled] = train.labels[self.labelled]
-        return [(train.inputs[r], labels[r]) for r in torch.split(rows, CALIBRATION_BATCH)]
-
-    def quality(self, model: nn.Module) -> float:
-        """The task's metric on validation, from the training graph (the artifact is measured at the end)."""
-        split = self.task.split(self.recipe.data, "validation")
-        return self.task.quality(forward(model, split.inputs), split.labels).value
-
-    @cached_property
-    def device(self) -> torch.device:
-        """Where students train and stages act; between phases, and to be measured, they are on the CPU."""
-        return cuda.resolve()
-
-    @cached_property
-    def example(self) -> Tensor:
-        """Two training examples, for tracing and counting."""
-        return self.calibration[0][0][:2].contiguous()
-
-    def inputs(self, split: str) -> npt.NDArray[np.float32]:
-        """The inputs of a split as an artifact takes them."""
-        found: npt.NDArray[np.float32] = self.task.split(self.recipe.data, split).inputs.contiguous().numpy()
-        return found
-
-    def context(self, number: int, steps: int) -> StageContext:
-        """What the stages of phase ``number`` may use; the generator depends on seed and phase alone."""
-        generator = torch.Generator().manual_seed(self.recipe.seed * 1009 + number)
-        calibration = [(inputs.to(self.device), labels.to(self.device)) for inputs, labels in self.calibration]
-        example, device = calibration[0][0][:1], str(self.device)
-        return StageContext(calibration, example, _plain_loss, generator, steps, device=device)
-
-    def fresh(self) -> nn.Module:
-        """The student with its initial weights, which depend on the seed alone."""
-        torch.manual_seed(self.recipe.seed)
-        # one memory format from the start: a resumed student must compute bit for bit like one in memory
-        return self.spec.make().to(memory_format=torch.channels_last)
-
-    def peer(self, seed: int) -> nn.Module:
-        """Another untrained student, with the initial weights of ``seed``; torch's generator is left as it was."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return self.spec.make()
+MOST_OUTPUTS = 500_000_000  # values of a teacher, a gigabyte in half precision
 
 
 def build_stages(phase: Phase) -> list[Stage]:
@@ -242,8 +142,16 @@ def _teacher(bench: Bench, teacher: str | Recipe, objective: Objective) -> Teach
         return train_teacher(bench, recipe)
 
     recipe, task = bench.recipe, bench.task
+    if isinstance(teacher, str) and _too_many(bench):
+        return _live(bench, teacher, ())
     logits = outputs(bench.home, task, recipe.data, teacher, "train", train_it, on_batch, bench.device)
     return CachedTeacher(transfer.chosen(logits, task, recipe))
+
+
+def _too_many(bench: Bench) -> bool:
+    """Whether a teacher's outputs on the training split are too many to be kept: it is then asked batch by batch."""
+    task = bench.task
+    return len(bench.training) * task.positions * task.classes > MOST_OUTPUTS
 
 
 def _live(bench: Bench, teacher: str | Recipe, roles: Sequence[str]) -> LiveTeacher:
@@ -287,10 +195,6 @@ def _kept(bench: Bench, prefix: Recipe) -> Trained | None:
 
 def _steps(bench: Bench, phase: Phase) -> int:
     return phase.epochs * -(-len(bench.training) // bench.spec.batch_size)
-
-
-def _plain_loss(model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
-    return nn.functional.cross_entropy(model(inputs), labels, ignore_index=NO_LABEL)
 
 
 def copy_of(trained: Trained) -> Trained:

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from engine.errors import unknown_name
-from engine.step import Output
+from engine.step import Output, flat
 
 
 def tap_paths(roles: Iterable[str], taps: Mapping[str, str], model: str) -> dict[str, str]:
@@ -35,7 +35,7 @@ class TapReader:
         """One forward."""
         self._seen.clear()
         logits = self.model(inputs)
-        return Output(logits, dict(self._seen))
+        return Output(flat(logits), dict(self._seen))
 
     def close(self) -> None:
         """Take the hooks off."""

@@ -16,7 +16,10 @@ from engine.files import atomic_write
 from engine.home import Home
 from engine.model_spec import ModelSpec
 from engine.recipe import Recipe
+from engine.step import flat
 from engine.tasks._base import Task
+
+BATCH, BATCH_TOKENS = 500, 4096  # examples a forward: images, and as many texts as hold so many tokens
 
 Trainer = Callable[[Recipe], nn.Module]
 OnBatch = Callable[[int, int], None]
@@ -48,36 +51,41 @@ def outputs(
     home: Home, task: Task, data: str, teacher: str | Recipe, split: str, train: Trainer, on_batch: OnBatch = _nothing,
     device: torch.device | str = "cpu",
 ) -> Tensor:  # fmt: skip
-    """Logits [N, classes] of ``teacher`` on ``split``; ``train`` makes a teacher that is itself a recipe.
+    """Logits [N, ..., classes] of ``teacher`` on ``split``; ``train`` makes a teacher that is itself a recipe.
 
-    ``device`` computes them where they are not known; they come back to the CPU.
+    Those of several positions an example are many, and come in half precision. ``device`` computes them where they are
+    not known; they come back to the CPU.
     """
     if isinstance(teacher, str):
         shipped = task.shipped_outputs(teacher, data, split)
         if shipped is not None:
-            return shipped.float()
+            return shipped if shipped.ndim > 2 else shipped.float()
     path = home.cache("teacher") / f"{_key(task, data, teacher)}-{split}.safetensors"
     kept = _read(path)
     if kept is not None:
         return kept
     model = load_teacher(teacher) if isinstance(teacher, str) else train(teacher)
-    logits = forward(model.to(device), task.split(data, split).inputs, on_batch=on_batch)
+    logits = _rows(model.to(device), task.split(data, split).inputs, on_batch, half=task.positions > 1)
     atomic_write(path, save({"logits": logits}))
     return logits
 
 
-@torch.no_grad()
-def forward(model: nn.Module, inputs: Tensor, batch: int = 500, on_batch: OnBatch = _nothing) -> Tensor:
-    """Logits of ``model`` in eval mode, on the device of ``inputs``.
+def forward(model: nn.Module, inputs: Tensor) -> Tensor:
+    """Logits [M, classes] of ``model`` in eval mode, on the device of ``inputs``; the model computes where it is."""
+    return flat(_rows(model, inputs))
 
-    The model computes where it is; ``on_batch(done, all)`` is called after each batch.
-    """
+
+@torch.no_grad()
+def _rows(model: nn.Module, inputs: Tensor, on_batch: OnBatch = _nothing, half: bool = False) -> Tensor:
+    """[N, ..., classes], in half precision where ``half``; ``on_batch(done, all)`` is called after each batch."""
+    batch = BATCH if inputs.is_floating_point() else max(1, BATCH_TOKENS // inputs.shape[1])
     was_training, there = model.training, next(model.parameters(), inputs).device
     model.eval()
     chunks, found = torch.split(inputs, batch), []
     with torch.nn.utils.parametrize.cached():
         for number, chunk in enumerate(chunks, 1):
-            found.append(model(chunk.to(there)).to(inputs.device))
+            answer = model(chunk.to(there)).to(inputs.device)
+            found.append(answer.half() if half else answer)
             on_batch(number, len(chunks))
     model.train(was_training)
     return torch.cat(found)

@@ -23,7 +23,7 @@ from engine.losses._sum import SumObjective
 from engine.recipe import Part
 from engine.result import CurvePoint
 from engine.stages._base import Stage, StageContext
-from engine.step import NO_LABEL, Batch, Output, Step, TeacherSource
+from engine.step import NO_LABEL, Batch, Output, Step, TeacherSource, flat
 from engine.taps import TapReader, tap_paths
 from engine.tasks._base import Split
 
@@ -60,7 +60,7 @@ class StepReport:
 
 
 class CachedTeacher:
-    """Outputs computed once: ``logits`` [N, classes], row i belongs to example i of the training split."""
+    """Outputs computed once: ``logits`` [N, ..., classes], row i belongs to example i of the training split."""
 
     def __init__(self, logits: Tensor) -> None:
         self.logits = logits
@@ -70,7 +70,7 @@ class CachedTeacher:
         if rows is None or grad:
             raise ValueError("cached outputs belong to unchanged training inputs; set teacher_mode = 'live'")
         self.logits = self.logits.to(rows.device)
-        return Output(self.logits.index_select(0, rows))
+        return Output(flat(self.logits.index_select(0, rows)).float())
 
 
 class LiveTeacher:
@@ -224,8 +224,9 @@ class _Data:
         inputs = train.inputs.permute(0, 2, 3, 1) if self._images else train.inputs
         self._inputs = inputs.contiguous().to(device)
         mask = torch.zeros(len(train), dtype=torch.bool).index_fill_(0, labelled.cpu(), True)
+        mask = mask.view(-1, *[1] * (train.labels.ndim - 1)).expand_as(train.labels)  # an example's positions alike
         self._labels = train.labels.where(mask.to(train.labels.device), NO_LABEL).to(device)
-        self._mask = mask.to(device)
+        self._mask = mask.contiguous().to(device)
         self._rows = torch.arange(len(train)) if uses_unlabelled else labelled.cpu()
 
     def first(self, count: int) -> tuple[Tensor, Tensor]:
@@ -236,7 +237,8 @@ class _Data:
     def batches(self, count: int, generator: torch.Generator) -> Iterator[Batch]:
         """One epoch in ``count`` batches of nearly equal size (a last batch of one example would break BatchNorm)."""
         for rows in torch.tensor_split(self._order(generator).to(self.device), count):
-            yield Batch(self._gather(rows), self._labels.index_select(0, rows), self._mask.index_select(0, rows), rows)
+            labels, labelled = (x.index_select(0, rows).flatten() for x in (self._labels, self._mask))
+            yield Batch(self._gather(rows), labels, labelled, rows)
 
     def _gather(self, rows: Tensor) -> Tensor:
         inputs = self._inputs.index_select(0, rows)

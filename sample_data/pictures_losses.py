@@ -23,11 +23,11 @@ from engine.losses._base import Objective
 from engine.preview import PER_CLASS, preview
 from engine.recipe import Part
 from engine.step import Batch, Output, Step
-from engine.student import Bench
 from engine.taps import TapReader, tap_paths
 from engine.tasks._fashion_mnist_files import DEVIATION, MEAN
 from engine.teaching import load_teacher
 from engine.training import LiveTeacher, build_objective
+from engine.workbench import Bench
 from sample_data.pictures_student import STUDENT, TASK, recipe, shipped_student
 
 MOST_VALUES = 5  # of a knob

@@ -16,8 +16,9 @@ from engine.errors import InputError
 from engine.home import Home
 from engine.prefix import Trained
 from engine.recipe import Part
-from engine.student import Bench, advance
+from engine.student import advance
 from engine.weights.constraint import weight_of
+from engine.workbench import Bench
 from sample_data.pictures_student import LAYER, norms, recipe, shipped_student
 
 BINS, LEVELS = 61, 256

@@ -21,7 +21,7 @@ from engine import registry
 from engine.artifact import decoder
 from engine.home import Home
 from engine.recipe import Recipe
-from engine.student import Bench
+from engine.workbench import Bench
 from sample_models._blocks import PositiveBatchNorm2d
 
 STUDENT, LAYER, TASK = "plain_10k", "blocks.1.conv", "fashion_mnist"

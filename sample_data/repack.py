@@ -24,8 +24,9 @@ from engine.artifact.wire import spans
 from engine.files import atomic_write
 from engine.home import Home
 from engine.recipe import Recipe
-from engine.student import Bench, train
+from engine.student import train
 from engine.teaching import load_teacher
+from engine.workbench import Bench
 from sample_data.ship import HERE, dense
 
 RESULTS, FOLDER = HERE / "shipped_results.json", HERE / "shipped"

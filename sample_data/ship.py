@@ -29,8 +29,9 @@ from engine.prefix import Trained
 from engine.recipe import Phase, Recipe
 from engine.result import PhaseResult, Result
 from engine.search import grid
-from engine.student import Bench, train
+from engine.student import train
 from engine.teaching import load_teacher
+from engine.workbench import Bench
 
 HERE = Path(__file__).parent
 TASK = "fashion_mnist"

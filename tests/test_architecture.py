@@ -29,7 +29,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
             "engine.knobs",
         ),
         *("engine.registry", "engine.catalogue", "engine.recipe", "engine.result", "engine.model_spec"),
-        *("engine.teacher_recipes",),
+        *("engine.teacher_recipes", "engine.modalities"),
     ),
     "plain": (
         *(
@@ -40,7 +40,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
             "engine.preview",
         ),
         *("engine.tasks._fashion_mnist_files", "engine.search.pareto", "engine.figures", "engine.metrics"),
-        *("engine.statistics", "engine.search.replicates", "engine.search.likely"),
+        *("engine.statistics", "engine.scores", "engine.search.replicates", "engine.search.likely"),
         *("engine.search.space", "engine.search.plan", "engine.search.orders", "engine.search.importance"),
         *("engine.search.ranking", "engine.search.longer", "engine.search.atlas", "engine.search.allocation"),
     ),
@@ -54,6 +54,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "engine.prefix",
         "engine.teaching",
         "engine.student",
+        "engine.workbench",
         "engine.pipeline",
         "engine.transfer",
         "engine.progress",

@@ -16,8 +16,9 @@ from engine.home import Home
 from engine.prefix import Trained
 from engine.recipe import Recipe
 from engine.result import Result
-from engine.student import Bench, advance, copy_of, train
+from engine.student import advance, copy_of, train
 from engine.tasks._base import Split
+from engine.workbench import Bench
 
 STUDENTS = ("plain_1k5", "depthwise_10k", "plain_10k")
 NEAR_TIE = 1e-4

@@ -18,7 +18,8 @@ from engine.execution.slot import Slot
 from engine.home import Home
 from engine.pipeline import run
 from engine.recipe import Recipe
-from engine.student import Bench, train
+from engine.student import train
+from engine.workbench import Bench
 
 __all__ = ["stub_home"]
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -23,7 +23,8 @@ import torch
 from engine import registry
 from engine.home import Home
 from engine.recipe import Recipe
-from engine.student import Bench, train
+from engine.student import train
+from engine.workbench import Bench
 
 torch.set_num_threads(1)
 recipe = Recipe.from_json(json.loads(sys.argv[1]))

@@ -15,7 +15,7 @@ from engine.errors import InputError
 from engine.home import Home
 from engine.recipe import Recipe
 from engine.search import space
-from engine.student import Bench
+from engine.workbench import Bench
 from pages.parts import trial_head, trial_steps
 
 TASK = "fashion_mnist"

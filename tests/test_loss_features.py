@@ -17,8 +17,9 @@ from engine.losses._sum import SumObjective
 from engine.losses.cross_entropy import CrossEntropyObjective
 from engine.recipe import Part, Recipe
 from engine.step import Output
-from engine.student import Bench, _live
+from engine.student import _live
 from engine.training import LiveTeacher, build_objective
+from engine.workbench import Bench
 
 
 class Seen(FeatureObjective):

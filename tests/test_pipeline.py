@@ -22,7 +22,8 @@ from engine.execution.slot import Slot
 from engine.home import Home
 from engine.pipeline import run
 from engine.recipe import Recipe
-from engine.student import Bench, train
+from engine.student import train
+from engine.workbench import Bench
 
 TRAIN = {"epochs": 1, "loss": {"name": "kd"}, "teachers": ["teacher"]}
 PRUNE = {"name": "prune_magnitude", "sparsity": 0.5, "schedule": "gradual", "keep_first": False}

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from figure_rows import row
 
-from engine import api, api_front, api_points, cli
+from engine import api, api_front, api_points, cli, scores
 from engine.errors import NotFoundError
 
 TASK = "fashion_mnist"
@@ -30,7 +30,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarray[Any, Any]]:
         return np.eye(10, dtype=np.float16)[told]
 
     monkeypatch.setattr(api, "predictions", predictions)
-    monkeypatch.setattr(api, "labels", lambda _: truth)
+    monkeypatch.setattr(scores, "labels", lambda _: truth)
     api_front._better.cache_clear()
     return kept
 

@@ -16,9 +16,10 @@ from engine.home import Home
 from engine.pipeline import BATCH
 from engine.prefix import Trained
 from engine.recipe import Recipe
-from engine.student import Bench, advance, copy_of, train
+from engine.student import advance, copy_of, train
 from engine.tasks._base import Split
 from engine.weights.code import masks, weight_codes
+from engine.workbench import Bench
 
 REPAIR = {"name": "recalibrate"}
 SIZES = {"train": 2000, "validation": 500}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine import api, api_sides, metrics
+from engine import api, api_sides, metrics, scores
 from engine.errors import NotFoundError
 from engine.figures.sides import MOST_LINES, alt_text, sides_figure, sides_info
 from engine.home import Home
@@ -36,7 +36,7 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         return logits(found[key])
 
     monkeypatch.setattr(api, "predictions", predictions)
-    monkeypatch.setattr(api, "labels", lambda _: LABELS)
+    monkeypatch.setattr(scores, "labels", lambda _: LABELS)
     return found
 
 

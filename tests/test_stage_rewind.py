@@ -11,10 +11,10 @@ from engine.errors import InputError
 from engine.home import Home
 from engine.recipe import Recipe
 from engine.stages.rewind import plain_state
-from engine.student import Bench
 from engine.student import train as train_student
 from engine.weights import code
 from engine.weights.constraint import original
+from engine.workbench import Bench
 
 
 def ticket() -> nn.Module:

@@ -17,8 +17,8 @@ from engine.errors import InputError
 from engine.home import Home
 from engine.recipe import Recipe
 from engine.search import space
-from engine.student import Bench
 from engine.training import StepReport
+from engine.workbench import Bench
 from pages.parts import choices, sweep_draft, sweep_edit, sweep_json
 from pages.parts import progress as panel
 

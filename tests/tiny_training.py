@@ -99,7 +99,7 @@ def train(model: nn.Module, objective: Objective, data: Split | None = None, **m
     """fit() with small defaults; ``more`` may hold labelled, teachers, stages, plan, on_step, evaluate."""
     data = data or split()
     labelled: Tensor = more.get("labelled", torch.arange(len(data)))
-    teachers: Sequence[Any] = more.get("teachers", [CachedTeacher(teacher_logits(data))])
+    teachers: Sequence[Any] = more["teachers"] if "teachers" in more else [CachedTeacher(teacher_logits(data))]
     stages: Sequence[Stage] = more.get("stages", [])
     on_step: Callable[[Any], None] = more.get("on_step", lambda _report: None)
     evaluate: Callable[[nn.Module], float] = more.get("evaluate", lambda _model: 0.0)

@@ -19,7 +19,7 @@ from engine.errors import InputError
 from engine.home import Home
 from engine.recipe import Recipe
 from engine.search import atlas
-from engine.student import Bench
+from engine.workbench import Bench
 
 Json = dict[str, Any]
 

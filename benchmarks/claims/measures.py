@@ -15,7 +15,8 @@ from engine.measure.cost import cost
 from engine.measure.robustness import attacked_logits
 from engine.pipeline import predict
 from engine.prefix import Trained
-from engine.student import Bench, train
+from engine.student import train
+from engine.workbench import Bench
 
 EPSILON, STEPS, ATTACKED = 0.1, 10, 2000  # a tenth of the range of a pixel, ten steps
 Right = npt.NDArray[np.bool_]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor, nn
 
+from engine.modalities import MODALITIES, narrowed
+
 if TYPE_CHECKING:
     from engine.step import Output, Step
 
@@ -74,7 +76,8 @@ class Objective(nn.Module):
 class Loss:
     """Declared by a frozen dataclass whose fields are knobs; registered as a class.
 
-    ``least_teachers``: how many teachers a phase with this loss must have, where it needs any.
+    ``least_teachers``: how many teachers a phase with this loss must have, where it needs any. ``modalities``: what
+    the examples of a task may be that this loss can be used on (see :class:`engine.tasks._base.Task`).
     """
 
     kind: ClassVar[str] = "losses"
@@ -87,6 +90,7 @@ class Loss:
     version: ClassVar[int] = 1
     needs_teacher: ClassVar[bool] = True
     least_teachers: ClassVar[int] = 1
+    modalities: ClassVar[tuple[str, ...]] = MODALITIES
 
     def build(self, context: LossContext) -> Objective:
         """The objective of one phase."""
@@ -96,4 +100,4 @@ class Loss:
     def facts(cls) -> dict[str, Any]:
         """What the catalogue holds besides words."""
         several = {"least_teachers": cls.least_teachers} if cls.least_teachers > 1 else {}
-        return {"needs_teacher": cls.needs_teacher, **several}
+        return {"needs_teacher": cls.needs_teacher, **several, **narrowed(cls.modalities)}

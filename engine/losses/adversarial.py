@@ -70,6 +70,7 @@ class Adversarial(Loss):
     """Noise, worst cases, or a judge."""
 
     name: ClassVar[str] = "adversarial"
+    modalities: ClassVar[tuple[str, ...]] = ("image",)
     title: ClassVar[str] = "Distillation (adversarial)"
     help: ClassVar[str] = (
         "The student has to give the teacher's answer to a clean image also when the image is changed against it: by "

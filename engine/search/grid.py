@@ -24,12 +24,13 @@ from engine.home import Home
 from engine.measure.cost import cost as cost_of
 from engine.measure.cost import macs
 from engine.measure.timing import Reference, dense_reference, readings, with_latencies
-from engine.pipeline import BATCH, Logits, assemble, taught_by
+from engine.pipeline import BATCH, Logits, assemble, kept, taught_by
 from engine.prefix import Trained
 from engine.recipe import Recipe
 from engine.result import Cost
-from engine.student import Bench, Report, advance, copy_of, train
+from engine.student import advance, copy_of, train
 from engine.weights.code import bake
+from engine.workbench import Bench, Report
 
 SPARSITIES = (0.0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 BITS = (8, 4, 2, 6, 3, 5, 1, 7)  # the widths that people try first come first
@@ -80,7 +81,7 @@ class Point:
         """A result of origin ``grid``; it has no files, an export runs it as an ordinary trial first."""
         more: dict[str, Any] = {"origin": "grid", "preview": preview, "artifact": {}}
         result = assemble(self.bench, self.trained, self.logits, self.cost, self.taught, **more)
-        return Outcome(result, self.logits)
+        return Outcome(result, kept(self.bench, self.logits))
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,8 @@ class Sheet:
 
     def whole(self, point: Point) -> Point:
         """The same artifact on the rest of the validation split."""
+        if len(self.inputs) <= PREVIEW_EXAMPLES:  # the preview was all
+            return point
         rest = artifact.predict(point.session, self.inputs[PREVIEW_EXAMPLES:], BATCH)
         return replace(point, logits=np.concatenate([point.logits, rest]))
 

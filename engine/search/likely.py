@@ -33,6 +33,7 @@ class Measured:
     ``right`` [N] is the share of its runs that are right about each example, None where no answers are kept: then
     ``spread``, the standard deviation behind its interval, moves it alone. ``seeds`` runs with ``seed_spread``, the
     standard deviation of their qualities (1 and 0 for a single run: another seed is not among its worlds).
+    ``counted``: ``right`` is right or wrong; else it is a score, whose mean is the quality.
     """
 
     value: float
@@ -40,6 +41,7 @@ class Measured:
     spread: float
     seeds: int = 1
     seed_spread: float = 0.0
+    counted: bool = True
 
 
 def candidates(costs: Numbers, good: Numbers, spreads: Numbers, cost_spreads: Numbers) -> Indexes:

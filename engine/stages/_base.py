@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.knobs import knob
+from engine.modalities import MODALITIES, narrowed
 
 if TYPE_CHECKING:
     from engine.step import Step
@@ -40,7 +41,8 @@ class Stage:
     """Every hook does nothing by default; they are called in the order written here.
 
     ``order`` is one of shape, mask, quantizer, recalibration. ``needs_epochs`` names knob values that act only
-    while training: ``{"schedule": ("gradual",)}``.
+    while training: ``{"schedule": ("gradual",)}``. ``modalities``: what the examples of a task may be that this stage
+    can be used on (see :class:`engine.tasks._base.Task`).
     """
 
     kind: ClassVar[str] = "stages"
@@ -53,6 +55,7 @@ class Stage:
     expect: ClassVar[str] = ""
     version: ClassVar[int] = 1
     needs_epochs: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    modalities: ClassVar[tuple[str, ...]] = MODALITIES
 
     layers: str = knob("*", help=LAYERS_HELP, advanced=True)
 
@@ -88,4 +91,5 @@ class Stage:
     @classmethod
     def facts(cls) -> dict[str, Any]:
         """What the catalogue holds besides words."""
-        return {"order": cls.order, "needs_epochs": {k: list(v) for k, v in cls.needs_epochs.items()}}
+        needs = {k: list(v) for k, v in cls.needs_epochs.items()}
+        return {"order": cls.order, "needs_epochs": needs, **narrowed(cls.modalities)}

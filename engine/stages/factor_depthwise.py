@@ -26,6 +26,7 @@ class FactorDepthwise(Factoring):
     """Replaces ordinary convolutions by a depthwise and a pointwise one."""
 
     name = "factor_depthwise"
+    modalities = ("image",)
     title = "Split into depthwise and pointwise"
     help = (
         "Replaces each convolution by one filter for every input channel and a 1x1 convolution that mixes the "

@@ -50,6 +50,7 @@ class PruneChannels(Stage):
         "of the weights), so it needs training afterwards; in return the speed-up is real."
     )
     order = "shape"
+    modalities = ("image",)
 
     sparsity: float = knob(0.5, 0.0, 0.95, step=0.05, help="Fraction of each layer's channels that is removed.")
     score: str = knob(

@@ -42,6 +42,7 @@ class SlimChannels(Stage):
         "after ordinary training. Too strong a pull costs accuracy before anything is removed."
     )
     order = "shape"
+    modalities = ("image",)
     needs_epochs = {"target": TARGETS}
 
     target: str = knob(
