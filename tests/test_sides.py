@@ -44,7 +44,7 @@ def row(kept: dict[str, Any], key: str, order: str, share: float, seed: int = 0,
     kept[key] = right(share, len(kept))
     quality = float(kept[key].mean())
     return {
-        "key": key, "task": "t", "origin": "trial", "metric": "accuracy", "quality": quality, "seed": seed,
+        "key": key, "task": "fashion_mnist", "origin": "trial", "metric": "accuracy", "quality": quality, "seed": seed,
         "quality_low": quality - 0.05, "quality_high": quality + 0.05, "packed_bytes": 1000 + seed, "onnx_bytes": 5,
         "latency_ms": 0.1, "seconds": 3.0, "simulated": False, "setting": {AXIS: order, "seed": seed, **setting},
     }  # fmt: skip
