@@ -36,6 +36,13 @@ PATIENCE = 30_000  # ms for what the page does; generous, since the machine may 
 START_SECONDS = 60.0
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A browser on a busy machine loses a click now and then: such a test has another try, which the summary counts."""
+    for item in items:
+        if item.get_closest_marker("browser"):
+            item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=2))
+
+
 @dataclass
 class Window:
     """One open page with what its console complained of."""
@@ -51,6 +58,16 @@ class Window:
     def text(self, selector: str) -> str:
         """The text of the first element that fits."""
         return str(self.page.locator(selector).first.inner_text())
+
+
+def shows(found: Any, exactly: int | None = None, least: int = 1, why: str = "") -> None:
+    """Wait until the locator ``found`` fits ``exactly`` so many elements, or at ``least`` so many."""
+    end = time.monotonic() + PATIENCE / 1000
+    while not (fits := found.count() == exactly if exactly is not None else found.count() >= least):
+        if time.monotonic() > end:
+            break
+        found.page.wait_for_timeout(100)
+    assert fits, f"{why or found}: {found.count()} there"
 
 
 @pytest.fixture(scope="session")

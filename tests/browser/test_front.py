@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from browser.conftest import PATIENCE, Window, foreign
+from browser.conftest import PATIENCE, Window, foreign, shows
 from browser.test_looks import OVERFLOW, SPILLED, contrast
 
 pytestmark = pytest.mark.browser
@@ -42,10 +42,10 @@ def test_how_it_looks(seeded: str, opened: Callable[..., Window], scheme: str, w
     box = page.locator(CHART).bounding_box()
     assert box
     assert box["y"] < height - 250, "the chart begins on the first screen"
-    assert page.locator(f"{CHART} path.point").count() > 50
+    shows(page.locator(f"{CHART} path.point"), least=51)
     for selector in (ANSWER, ".st-key-front_answer .sh-sub", ".sh-fronts", "h3.sh-group"):
         assert contrast(window, selector) >= 4.5, selector
-    assert page.locator(CHART).locator('[role="img"], [aria-label]').count() >= 1
+    shows(page.locator(CHART).locator('[role="img"], [aria-label]'), least=1)
     assert window.errors == []
 
 
@@ -106,7 +106,7 @@ def test_the_three_views(seeded: str, opened: Callable[..., Window]) -> None:
     page.locator(".st-key-front_view button", has_text="matters").click()
     bars = page.locator(".st-key-front_importances .bars path")
     expect(bars.first).to_be_visible()
-    assert bars.count() >= 2
+    shows(bars, least=2)
     assert page.evaluate(OVERFLOW) <= 0
     assert [e for e in window.errors if "WebGL" not in e] == []
 
@@ -152,6 +152,6 @@ def test_the_web_page_works_without_a_network(seeded: str, opened: Callable[...,
     alone.on("request", lambda request: asked.append(request.url))
     alone.goto(saved.as_uri())
     alone.wait_for_selector(".main-svg", timeout=PATIENCE)
-    assert alone.locator("path.point").count() > 50
+    shows(alone.locator("path.point"), least=51)
     assert foreign([a for a in asked if not a.startswith("file:")]) == []
     context.close()

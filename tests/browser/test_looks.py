@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from browser.conftest import Window, foreign
+from browser.conftest import Window, foreign, shows
 
 pytestmark = pytest.mark.browser
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
@@ -31,11 +31,11 @@ def test_the_first_page(seeded: str, opened: Callable[..., Window], scheme: str,
     page = window.page
     assert page.evaluate(OVERFLOW) <= 0
     assert page.evaluate(SPILLED) == []
-    assert page.locator(".sh-key img").count() >= 6
+    shows(page.locator(".sh-key img"), least=6)
     assert page.evaluate(MISSING) == 0
     for name in ("packed_bytes", "latency_ms"):
         chart = page.locator(f".st-key-chart_{name}")
-        assert chart.locator("path.point").count() >= 20
+        shows(chart.locator("path.point"), least=20)
         box = chart.bounding_box()
         assert box, name
         assert box["y"] < height - 100, "the top of both charts is on the first screen"
@@ -60,7 +60,7 @@ def test_every_other_page(
     page.wait_for_selector(".sh-brand h1")
     page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
     assert page.locator(".sh-brand h1").inner_text().lower() == name
-    assert page.locator('[data-testid="stAlertContentError"]').count() == 0, "nothing is refused on a bare address"
+    shows(page.locator('[data-testid="stAlertContentError"]'), 0, why="nothing is refused on a bare address")
     assert page.evaluate(OVERFLOW) <= 0
     assert page.evaluate(SPILLED) == []
     for selector in (".sh-brand h1", ".sh-brand p"):

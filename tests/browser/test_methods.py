@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from browser.conftest import PATIENCE, Window
+from browser.conftest import PATIENCE, Window, shows
 from browser.test_front import expect
 from browser.test_looks import OVERFLOW, SPILLED, contrast
 
@@ -36,9 +36,9 @@ def test_how_it_looks(
     page.wait_for_selector(".st-key-methods_picture .main-svg", timeout=PATIENCE)
     assert page.evaluate(OVERFLOW) <= 0
     assert [e for e in page.evaluate(SPILLED) if "katex" not in e] == [], "a long formula scrolls inside its frame"
-    assert page.locator(".st-key-methods_formula .katex-html").count() >= 2, "the formula is drawn"
-    assert page.locator(".st-key-methods_formula .katex-error").count() == 0
-    assert page.locator(".st-key-methods_picture .sh-pixels:not([alt])").count() == 0
+    shows(page.locator(".st-key-methods_formula .katex-html"), least=2, why="the formula is drawn")
+    shows(page.locator(".st-key-methods_formula .katex-error"), 0)
+    shows(page.locator(".st-key-methods_picture .sh-pixels:not([alt])"), 0)
     for selector in (".sh-lead", ".sh-chips li", ".sh-words dd", ".sh-words a", ".st-key-methods_chosen a p"):
         assert contrast(window, selector) >= 4.5, selector
     assert window.errors == []
@@ -76,5 +76,5 @@ def test_a_link_opens_the_other_page_with_it(
     page.locator(".st-key-methods_try a", has_text=label).first.click()
     expect(page).to_have_url(re.compile(re.escape(there)))
     page.wait_for_selector(STILL, timeout=PATIENCE)
-    assert page.locator('[data-testid="stAlertContentError"], [data-testid="stAlertContentWarning"]').count() == 0
+    shows(page.locator('[data-testid="stAlertContentError"], [data-testid="stAlertContentWarning"]'), 0)
     assert window.errors == []

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from browser.conftest import PATIENCE, Window
+from browser.conftest import PATIENCE, Window, shows
 
 pytestmark = pytest.mark.browser
 ROW, HEAD, TICK = 35, 38, 17  # pixels of a row and of the head, and where the boxes are
@@ -63,7 +63,7 @@ def test_it_fits(table: Callable[..., Window], scheme: str, width: int, height: 
     assert box["x"] + box["width"] <= width
     tick(window, 0, 1)
     press(window, "results_compare")
-    assert window.page.locator(".sh-beside thead th").count() == 3
+    shows(window.page.locator(".sh-beside thead th"), 3)
     assert window.page.evaluate(OVERFLOW) <= 0
     assert window.errors == []
 
@@ -87,9 +87,9 @@ def test_filters_are_in_the_address_and_an_address_filters(table: Callable[..., 
 def test_what_an_address_gets_wrong_is_told_in_one_line(table: Callable[..., Window]) -> None:
     window = table("?students=nobody&sort=beauty")
     alert = window.page.locator('[data-testid="stAlert"]')
-    assert alert.count() == 1
+    shows(alert, 1)
     assert "students, sort" in alert.inner_text()
-    assert window.page.locator('[data-testid="stDataFrame"]').count() == 1
+    shows(window.page.locator('[data-testid="stDataFrame"]'), 1)
 
 
 def test_ticks_last_through_sorting_pages_and_a_visit_elsewhere(table: Callable[..., Window]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from browser.conftest import PATIENCE, Window
+from browser.conftest import PATIENCE, Window, shows
 from browser.test_answers import expect
 from browser.test_looks import OVERFLOW, SIZES, SPILLED, contrast
 from engine import api, api_sweeps
@@ -178,7 +178,7 @@ def test_four_orders_have_a_table_and_a_chart_each_with_words(seeded: str, opene
     page = window.page
     names = page.locator(".st-key-sweep_order label, .st-key-sweep_order button")
     expect(page.locator(".st-key-sweep_orders")).to_contain_text("jointly")
-    assert names.count() >= 4
+    shows(names, least=4)
     page.locator(".st-key-sweep_orders").get_by_text("jointly").first.click()
     expect(page.locator(".st-key-sw1_seed_list")).to_be_visible()
     expect(page.locator("[class*='st-key-phase_']")).to_have_count(1)
