@@ -44,6 +44,12 @@ def by_block(logits: Array, labels: Array, characters: Array, block: int) -> tup
     return nats.reshape(-1, block).sum(1) / math.log(2), letters.reshape(-1, block).sum(1)
 
 
+def scores(logits: Array, labels: Array, characters: Array, block: int) -> Array:
+    """[N] each block's bits over the mean number of characters of a block: their mean is the bits a character."""
+    bits, letters = by_block(logits, labels, characters, block)
+    return np.asarray(bits / letters.mean())
+
+
 def token_nats(logits: Array, labels: Array) -> Array:
     """[N T] -log p of each token that came next, in nats."""
     values, targets = np.asarray(logits, np.float64), np.asarray(labels)

@@ -85,6 +85,13 @@ def test_equal_blocks_leave_no_doubt_and_tokens_are_not_counted_as_independent()
     assert equal.low == equal.value == equal.high == pytest.approx(1.5)
 
 
+def test_the_mean_of_the_scores_of_blocks_is_the_quality() -> None:
+    logits, labels = made_up()
+    found = ml.scores(logits, labels, CHARACTERS, T)
+    assert found.shape == (6,)
+    assert found.mean() == pytest.approx(ml.bits_per_character(logits, labels, CHARACTERS, T).value, rel=1e-12)
+
+
 def test_same_numbers_every_time() -> None:
     logits, labels = made_up()
     assert ml.bits_per_character(logits, labels, CHARACTERS, T) == ml.bits_per_character(logits, labels, CHARACTERS, T)
