@@ -73,12 +73,12 @@ def reconstruction(before: nn.Module, now: nn.Module, name: str, batches: Batche
     cross, constant, count = torch.zeros_like(weight), weight.new_zeros(len(weight)), 0
     rows = weight.view(groups, -1, size)
     for x, y in _inputs(before, now, name, batches):
-        columns, moved = _columns(layer, y), _columns(layer, x - y)  # [groups, K, places]
+        seen, moved = columns(layer, y), columns(layer, x - y)  # [groups, K, places]
         rest = torch.bmm(rows, moved)
-        gram += torch.bmm(columns, columns.transpose(1, 2))
-        cross += torch.bmm(rest, columns.transpose(1, 2)).view_as(cross)
+        gram += torch.bmm(seen, seen.transpose(1, 2))
+        cross += torch.bmm(rest, seen.transpose(1, 2)).view_as(cross)
         constant += rest.square().sum(2).flatten()
-        count += columns.shape[2]
+        count += seen.shape[2]
     return Reconstruction(weight, gram / count, cross / count, constant / count)
 
 
@@ -103,7 +103,7 @@ def _seen(model: nn.Module, name: str, inputs: Tensor) -> list[Tensor]:
     return found
 
 
-def _columns(layer: nn.Module, x: Tensor) -> Tensor:
+def columns(layer: nn.Module, x: Tensor) -> Tensor:
     """Inputs as the columns that the flattened weights multiply: [groups, K, examples * places]."""
     if not isinstance(layer, nn.Conv2d):
         return x.reshape(1, -1, x.shape[-1]).transpose(1, 2)
