@@ -1,4 +1,4 @@
-"""A tiny network, tiny data and a short way through a phase, for tests of stages."""
+"""A tiny network for images and one for texts, tiny data and a short way through a phase, for tests of stages."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from text_tools import texts
 from torch import Tensor, nn
 
 from engine import registry
@@ -15,9 +16,10 @@ from engine.stages._base import Stage, StageContext
 from engine.tasks._base import Split
 from engine.training import FitPlan, fit
 from engine.weights import code
+from sample_models import bert
 from sample_models._blocks import ConvBlock, DepthwiseBlock, Residual
 
-CLASSES = 4
+CLASSES, WORDS = 4, 40
 
 
 class TinyNet(nn.Module):
@@ -38,14 +40,21 @@ class TinyNet(nn.Module):
         return logits
 
 
-def fresh(seed: int = 0, repeats: int = 0) -> nn.Module:
-    """The network with initial weights that depend on ``seed`` alone, in the training loop's memory format."""
+def fresh(seed: int = 0, repeats: int = 0, text: bool = False) -> nn.Module:
+    """The network with initial weights that depend on ``seed`` alone, in the training loop's memory format.
+
+    ``text``: a transformer of one layer instead, ids of tokens [B, 16] -> logits [B, 4].
+    """
     torch.manual_seed(seed)
+    if text:
+        return bert.make(WORDS, CLASSES, 1, 16)
     return TinyNet(repeats).to(memory_format=torch.channels_last)
 
 
-def data(count: int = 96) -> Split:
-    """Images whose brightest quadrant is their class."""
+def data(count: int = 96, text: bool = False) -> Split:
+    """Images whose brightest quadrant is their class, or texts that hold their class's words more often."""
+    if text:
+        return texts(count, WORDS, classes=CLASSES)
     generator = torch.Generator().manual_seed(7)
     labels = torch.arange(count) % CLASSES
     images = torch.randn(count, 1, 8, 8, generator=generator)
@@ -54,9 +63,14 @@ def data(count: int = 96) -> Split:
     return Split(images, labels)
 
 
-def context(steps: int = 0) -> StageContext:
+def reads(model: nn.Module) -> bool:
+    """Whether a network is the one for texts."""
+    return isinstance(model, bert.BertClassifier)
+
+
+def context(steps: int = 0, text: bool = False) -> StageContext:
     """Two calibration batches."""
-    split = data()
+    split = data(text=text)
     batches = [(split.inputs[i::2], split.labels[i::2]) for i in range(2)]
     return StageContext(batches, split.inputs[:1], _loss, torch.Generator().manual_seed(1), steps)
 
@@ -69,8 +83,8 @@ def stage(name: str, **values: Any) -> Stage:
 
 def phase(model: nn.Module, stages: Sequence[Stage], epochs: int = 0, number: int = 0) -> list[list[Any]]:
     """One phase as the pipeline runs it; returns the stages' plans."""
-    split, plans = data(), []
-    found = context(steps=epochs * 12)
+    split, plans = data(text=reads(model)), []
+    found = context(steps=epochs * 12, text=reads(model))
     found.initial = lambda: shaped_like(model)
     for one in stages:
         plans.append(one.plan(model, found))
@@ -88,6 +102,8 @@ def phase(model: nn.Module, stages: Sequence[Stage], epochs: int = 0, number: in
 
 def shaped_like(model: nn.Module) -> nn.Module:
     """The untrained network, narrowed to the leading channels of ``model`` where that has lost some."""
+    if reads(model):
+        return fresh(text=True)
     first = fresh(repeats=len(model.get_submodule("blocks")) - 2)  # type: ignore[arg-type]
     made = code.bake(model)
     for name, parameter in first.state_dict().items():
@@ -99,7 +115,7 @@ def shaped_like(model: nn.Module) -> nn.Module:
 def outputs(model: nn.Module) -> Tensor:
     """Logits of the tiny data in evaluation mode."""
     with torch.no_grad():
-        logits: Tensor = model.eval()(data().inputs)
+        logits: Tensor = model.eval()(data(text=reads(model)).inputs)
     return logits
 
 

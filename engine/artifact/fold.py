@@ -34,7 +34,8 @@ class Norm:
 class Layer:
     """One Conv, Gemm or MatMul with weights of its own [out, ...]; ``bias`` names the model's own bias, if any.
 
-    A MatMul reads its weights through a Transpose, and its bias is added by a node of its own.
+    A MatMul reads its weights through a Transpose, and its bias is added by a node of its own. ``tied``: its weights
+    are a table of embeddings, too, after which they are named.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Layer:
     bias: str | None
     outputs: int
     norms: tuple[Norm, ...] = ()
+    tied: bool = False
 
     @property
     def biased(self) -> bool:
@@ -71,11 +73,23 @@ def layers_of(graph: Graph) -> dict[int, Layer]:
         if node.op_type not in ("Conv", "Gemm", "MatMul"):
             continue
         weight, bias = _product(graph, node) if node.op_type == "MatMul" else _own(node)
+        if not weight.endswith("weight") or not _ordinary(node):
+            continue
+        tied = node.op_type == "MatMul" and _is_table(graph, weight)
         owned = all(n in graph.initializers and len(graph.readers(n)) == 1 for n in (weight, bias) if n)
-        if weight.endswith("weight") and owned and _ordinary(node):
+        if tied or owned:
+            # a tied layer's name is that of the module which was traced: "/head/MatMul"
+            name = node.name.rpartition("/")[0].strip("/").replace("/", ".") if tied else weight[: -len("weight")]
             shape = graph.shape(weight)
-            found[id(node)] = Layer(weight.removesuffix("weight").rstrip("."), node.op_type, weight, bias, shape[0])
+            found[id(node)] = Layer(name.rstrip("."), node.op_type, weight, bias, shape[0], tied=tied)
     return found
+
+
+def _is_table(graph: Graph, weight: str) -> bool:
+    """Whether embeddings are looked up in the weights of a layer."""
+    others = [node for node in graph.readers(weight) if node.op_type != "Transpose"]
+    lookups = all(node.op_type == "Gather" and node.input[0] == weight for node in others)
+    return bool(others) and lookups and len(graph.readers(weight)) == len(others) + 1
 
 
 def _own(node: Node) -> tuple[str, str | None]:

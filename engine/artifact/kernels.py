@@ -9,6 +9,9 @@
 - Weights with zero points or scales for groups run in MatMulNBits, where groups are made of its blocks, and otherwise
   in float. Inputs of fewer than 8 bits, or of such weights, are rounded in float too, as the recipe says.
 
+Tables of embeddings are stored in integers, of which those that are looked up become floats: nothing is multiplied in
+them, so no width is simulated. One that is a layer's weights as well follows that layer's kernel.
+
 ``float``: dequantized weights, nothing rounded. ``static``: all in static int8. ``dynamic`` and ``nbits``: matrix
 products in that way, convolutions static where their inputs have ranges. ``nbits_int8``: as ``nbits``, at the narrowest
 width that there is, with inputs rounded to int8.
@@ -19,9 +22,11 @@ A layer's format is *executed* where the kernel's width is the layer's own; othe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from engine.artifact import tables as embeddings
 from engine.artifact.matmul import WIDTHS, Product, block_for
+from engine.artifact.tables import Table
 from engine.weights.values import Code, InputCode, TableCode
 
 AUTO, FLOAT, STATIC, DYNAMIC, NBITS, NBITS_INT8 = "auto", "float", "static", "dynamic", "nbits", "nbits_int8"
@@ -32,10 +37,14 @@ OWN = Product(STATIC_BITS, "int8", dynamic=True)
 
 @dataclass(frozen=True)
 class Plan:
-    """``static``: the layers whose inputs are rounded over fixed ranges. ``products``: how matrix products run."""
+    """``static``: the layers whose inputs are rounded over fixed ranges. ``products``: how matrix products run.
+
+    ``tables``: the bits of a number in the tables of embeddings that are stored in integers.
+    """
 
     static: frozenset[str]
     products: Mapping[str, Product]
+    tables: embeddings.Ways = field(default_factory=dict)
 
 
 def choose(
@@ -44,22 +53,28 @@ def choose(
     codes: Mapping[str, Code],
     inputs: Mapping[str, InputCode],
     convolutional: bool,
+    tables: Mapping[str, Table] | None = None,
 ) -> Plan:
     """The plan for a model; ``layers``: the operator (Conv, Gemm, MatMul) of every layer that can run in integers.
 
-    ``convolutional``: whether the graph holds any convolution. Raises ValueError for a runtime that is none of
-    ``RUNTIMES``.
+    ``convolutional``: whether the graph holds any convolution; ``tables``: its embeddings. Raises ValueError for a
+    runtime that is none of ``RUNTIMES``.
     """
     if runtime not in RUNTIMES:
         raise ValueError(f"runtime {runtime!r} is none of {RUNTIMES}")
     if runtime == FLOAT:
         return Plan(frozenset(), {})
+    tables = tables or {}
     if runtime == STATIC or (runtime == AUTO and convolutional):
-        return Plan(frozenset(inputs), {})
+        return Plan(frozenset(inputs), {}, embeddings.choose(tables, codes, {}))
     wanted = {name: codes[name] for name, op in layers.items() if name in codes and op != "Conv"}
     made = {name: _product(runtime, code, inputs.get(name)) for name, code in wanted.items()}
     products = {name: product for name, product in made.items() if product is not None}
-    return Plan(frozenset(n for n in inputs if _fixed(runtime, layers.get(n), products.get(n), inputs[n])), products)
+    ways = embeddings.choose(tables, codes, products)
+    for name in {layer for table in tables.keys() - ways.keys() for layer in tables[table].tied}:
+        products.pop(name, None)
+    fixed = (n for n in inputs if _fixed(runtime, layers.get(n), products.get(n), inputs[n]))
+    return Plan(frozenset(fixed), products, ways)
 
 
 def _fixed(runtime: str, operator: str | None, product: Product | None, step: InputCode) -> bool:

@@ -67,6 +67,8 @@ def tensors(layer: Layer, product: Product, code: WeightCode, factor: NDArray[An
     """The values for a rewritten layer; ``factor`` [out] and ``bias`` [out] of norms that were folded into it."""
     scale = _by_row(code.scale, layer.outputs) * factor[:, None]
     found: Tensors = {layer.bias or f"{layer.name}.bias": bias.astype(np.float32)} if layer.biased else {}
+    if layer.tied:  # its integers are those of a table (see :mod:`tables`)
+        return found
     if product.dynamic:
         found[f"{layer.name}.integers"] = np.ascontiguousarray(code.integers.T)
         found[f"{layer.name}.weight_scale"] = scale[:, 0].astype(np.float32)
@@ -139,8 +141,12 @@ def _nbits(graph: Graph, node: Node, layer: Layer, product: Product) -> None:
     bias = node.op_type == "Gemm" and layer.biased  # a MatMul's bias is a node of its own already
     block = product.block or block_of(inputs, product.width)
     blocks = -(-inputs // block)
-    packed = graph.tensor(f"{layer.name}.packed", (outputs, blocks, block * product.width // 8), np.uint8)
-    scales = graph.tensor(f"{layer.name}.scales", (outputs, blocks), np.float32)
+    shape = (outputs, blocks, block * product.width // 8)
+    if layer.tied:
+        packed, scales = _rearranged(graph, node, layer, "packed", shape), f"{_table(layer)}.scales"
+    else:
+        packed = graph.tensor(f"{layer.name}.packed", shape, np.uint8)
+        scales = graph.tensor(f"{layer.name}.scales", (outputs, blocks), np.float32)
     zeros = f"{layer.name}.zeros"
     if product.zeros:
         graph.tensor(zeros, (outputs * -(-blocks * product.width // 8),), np.uint8)
@@ -165,8 +171,11 @@ def _dynamic(graph: Graph, node: Node, layer: Layer, quantized: dict[str, tuple[
         graph.before(node, helper.make_node("DynamicQuantizeLinear", [value], list(made)))
         quantized[value] = made
     integers, step, zero = quantized[value]
-    weights = graph.tensor(f"{name}.integers", (inputs, outputs), np.int8)
-    scale = graph.tensor(f"{name}.weight_scale", (outputs,), np.float32)
+    if layer.tied:
+        weights, scale = _rearranged(graph, node, layer, "integers", None), f"{_table(layer)}.weight_scale"
+    else:
+        weights = graph.tensor(f"{name}.integers", (inputs, outputs), np.int8)
+        scale = graph.tensor(f"{name}.weight_scale", (outputs,), np.float32)
     bias = node.input[2] if node.op_type == "Gemm" and layer.biased else None
     after, last = node.output[0], f"{name}.unbiased" if bias else node.output[0]
     node.CopyFrom(helper.make_node("MatMulInteger", [integers, weights, zero], [f"{name}.sums"]))
@@ -179,6 +188,24 @@ def _dynamic(graph: Graph, node: Node, layer: Layer, quantized: dict[str, tuple[
         chain.append(helper.make_node("Add", [last, bias], [after]))
     at = graph.nodes.index(node) + 1
     graph.nodes[at:at] = chain
+
+
+def _table(layer: Layer) -> str:
+    return layer.weight.removesuffix(".weight")
+
+
+def _rearranged(graph: Graph, node: Node, layer: Layer, part: str, shape: tuple[int, ...] | None) -> str:
+    """The numbers of a tied layer's table as its kernel reads them: of another ``shape``, or transposed.
+
+    ONNX Runtime computes that once, at loading; the file holds them once.
+    """
+    source, made = f"{_table(layer)}.{part}", f"{layer.name}.{part}"
+    if shape is None:
+        graph.before(node, helper.make_node("Transpose", [source], [made], perm=[1, 0]))
+        return made
+    graph.before(node, helper.make_node("Constant", [], [f"{made}_shape"], value_ints=list(shape)))
+    graph.before(node, helper.make_node("Reshape", [source, f"{made}_shape"], [made]))
+    return made
 
 
 def _by_row(scale: NDArray[Any], outputs: int) -> NDArray[Any]:

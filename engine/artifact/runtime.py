@@ -31,13 +31,17 @@ def session(model: str | os.PathLike[str] | bytes, threads: int = 1, **options: 
         raise FileError(f"{where}: ONNX Runtime cannot load it ({str(problem).splitlines()[0][:200]})") from None
 
 
-def predict(model: onnxruntime.InferenceSession, inputs: NDArray[np.float32], batch: int = 64) -> NDArray[np.float32]:
-    """Logits [N, classes] for inputs [N, ...], ``batch`` examples a call: few enough for the processor's cache."""
+def predict(model: onnxruntime.InferenceSession, inputs: NDArray[Any], batch: int = 64) -> NDArray[np.float32]:
+    """Logits [M, classes] for inputs [N, ...], ``batch`` examples a call: few enough for the processor's cache.
+
+    ``inputs``: floats, or int64 ids of tokens. M is N, or N times the positions of an example for which the model
+    answers, one below the other.
+    """
     name = model.get_inputs()[0].name
     parts = [model.run(None, {name: inputs[i : i + batch]})[0] for i in range(0, len(inputs), batch)]
     if not parts:
         raise ValueError("no inputs to predict")
-    return np.concatenate(parts)
+    return np.concatenate([part.reshape(-1, part.shape[-1]) for part in parts])
 
 
 def _problems() -> tuple[type[BaseException], ...]:

@@ -17,10 +17,11 @@ import zstandard
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from engine.artifact import matmul, qdq, stem
+from engine.artifact import matmul, qdq, stem, tables
+from engine.artifact.conversions import conversions
 from engine.artifact.export import structure
 from engine.artifact.fold import Arrays, Layer, fold, layers_of, pooled_gammas
-from engine.artifact.graph import Graph, Node
+from engine.artifact.graph import Graph
 from engine.artifact.kernels import AUTO, choose
 from engine.artifact.matmul import Product as Way
 from engine.artifact.packing import Coded, Codes, Looked, Product, pack
@@ -30,7 +31,6 @@ from engine.weights.values import Code, InputCode, TableCode, WeightCode
 
 Weights = Mapping[str, "NDArray[Any] | Tensor"]
 MAX_TEMPLATE = 2**30
-KERNELS = ("Conv", "Gemm", "MatMul")
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Template:
         """
         values = {name: _array(weights[name], name, shape) for name, shape in self._shapes.items()}
         codes = codes or {}
-        plan = choose(runtime, self.kinds, codes, inputs or {}, self._convolutional)
+        plan = choose(runtime, self.kinds, codes, inputs or {}, self._convolutional, self._tables)
         inputs = {name: code for name, code in (inputs or {}).items() if name in plan.static}
         loose = frozenset(name for name, code in inputs.items() if code.bits < qdq.BITS or not _simple(codes, name))
         key = _Key(
@@ -117,9 +117,10 @@ class Template:
             frozenset(name for name in self._pooled if float(values[name].min()) >= 0),
             self._shared({name: code for name, code in inputs.items() if name not in loose}),
             tuple(sorted(plan.products.items(), key=lambda item: item[0])),
+            tuple(sorted(plan.tables.items())),
         )
         if key not in self._variants:
-            self._variants[key] = _Variant(onnx.load_from_string(self._data), key)
+            self._variants[key] = _Variant(onnx.load_from_string(self._data), key, self._tables)
         return self._variants[key].build(values, codes, inputs)
 
     def _shared(self, inputs: Mapping[str, InputCode]) -> frozenset[str]:
@@ -137,6 +138,7 @@ class Template:
         layers = layers_of(graph)
         self._pooled = pooled_gammas(graph)
         self.kinds = {layer.name: layer.op for layer in layers.values()}
+        self._tables = tables.tables_of(graph, layers)
         self._convolutional = any(node.op_type == "Conv" for node in graph.nodes)
         self._readers = qdq.shareable(graph, layers)
         self._variants: dict[_Key, _Variant] = {}
@@ -152,22 +154,24 @@ class _Key:
     positive: frozenset[str]
     shared: frozenset[str]
     products: tuple[tuple[str, Way], ...]
+    tables: tuple[tuple[str, int], ...]
 
 
 class _Variant:
     """A folded, perhaps quantized graph as literal bytes and holes."""
 
-    def __init__(self, model: onnx.ModelProto, key: _Key) -> None:
+    def __init__(self, model: onnx.ModelProto, key: _Key, known: Mapping[str, tables.Table]) -> None:
         graph = Graph(model)
         layers = fold(graph, key.positive.__contains__)
         self.quantized = qdq.quantize(graph, layers, dict(key.inputs), key.codes, key.shared, key.loose)
         stem.group_pixels(graph, layers)
-        self.products = dict(key.products)
+        self.products, self.tables = dict(key.products), {name: (known[name], way) for name, way in key.tables}
+        tables.rewrite(graph, known, dict(key.tables))
         matmul.rewrite(graph, layers, self.products)
         for node in graph.nodes:
             node.name = layers[id(node)].name if id(node) in layers else ""
         self.layers = {layer.name: layer for layer in layers.values()}
-        self.conversions = _conversions(graph)
+        self.conversions = conversions(graph)
         data = graph.finish().SerializeToString()
         self.spans = sorted(spans(data), key=lambda span: span.start)
         self.literals = _literals(data, self.spans)
@@ -184,9 +188,12 @@ class _Variant:
         for layer in self.layers.values():
             self._layer(layer, values, codes.get(layer.name), inputs.get(layer.name), tensors, known)
         for name in codes.keys() - self.layers.keys():
-            known[f"{name}.weight"] = _coded(codes[name])
+            if name in self.tables:
+                tensors |= tables.tensors(name, *self.tables[name], codes[name])
+            else:
+                known[f"{name}.weight"] = _coded(codes[name])
         widths = [code.bits for code in codes.values()]
-        simulated = any(self.width(name) != code.bits for name, code in codes.items())
+        simulated = any(self.width(n) != code.bits for n, code in codes.items() if n not in self.tables)
         simulated |= any(code.bits < qdq.BITS for code in inputs.values())
         rounds = bool(inputs) or any(way.inputs != "float" for way in self.products.values())
         return Built(
@@ -244,31 +251,6 @@ def _coded(code: Code) -> Coded | Looked:
     if isinstance(code, TableCode):
         return Looked(code.integers, code.table, code.start, code.factor)
     return Coded(code.integers, code.scale, code.zero, code.group)
-
-
-def _conversions(graph: Graph) -> int:
-    """Quantize and Dequantize nodes that no integer kernel takes up: at the ends and around float operations."""
-    integer = {id(node) for node in graph.nodes if _in_integers(graph, node)}
-    count = 0
-    for node in graph.nodes:
-        if node.op_type == "QuantizeLinear":
-            maker = graph.producer(node.input[0])
-            count += maker is None or id(maker) not in integer
-        elif node.op_type == "DynamicQuantizeLinear":
-            count += len(graph.readers(node.output[0])) > 1  # one that is read once becomes part of the product
-        elif node.op_type == "DequantizeLinear" and node.input[0] not in graph.initializers:
-            count += any(id(reader) not in integer for reader in graph.readers(node.output[0]))
-    return count
-
-
-def _in_integers(graph: Graph, node: Node) -> bool:
-    """Layers with integer weights, and sums of rounded values that are rounded again."""
-    if node.op_type in KERNELS:
-        return str(node.input[1]).endswith(".weights")
-    makers = [graph.producer(name) for name in node.input] if node.op_type == "Add" else []
-    reader = graph.only_reader(node.output[0]) if makers else None
-    rounded = all(maker is not None and maker.op_type == "DequantizeLinear" for maker in makers)
-    return reader is not None and reader.op_type == "QuantizeLinear" and rounded
 
 
 def _literals(data: bytes, holes: list[Span]) -> list[bytes]:

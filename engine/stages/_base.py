@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from engine.knobs import knob
 from engine.modalities import MODALITIES, narrowed
+from engine.weights.constraint import mark_tied
 
 if TYPE_CHECKING:
     from engine.step import Step
@@ -84,6 +85,7 @@ class Stage:
 
     def selected(self, model: nn.Module, kinds: tuple[type[nn.Module], ...]) -> Iterator[tuple[str, nn.Module]]:
         """Layers of the given classes whose names match ``layers``."""
+        mark_tied(model)
         for name, module in model.named_modules():
             if isinstance(module, kinds) and fnmatch.fnmatchcase(name, self.layers):
                 yield name, module

@@ -16,7 +16,7 @@ from engine.errors import InputError
 from engine.weights import affine
 from engine.weights.values import Code, WeightCode
 
-WEIGHT = "weight"
+WEIGHT, TIED = "weight", "tied_layers"
 
 
 class Constraint(nn.Module):
@@ -174,13 +174,34 @@ def find(layer: nn.Module, kind: type[C]) -> C | None:
 
 
 def add(layer: nn.Module, constraint: C) -> C:
-    """Register ``constraint`` after those that ``layer`` already has; InputError for a lattice of a second kind."""
+    """Register ``constraint`` after those that ``layer`` already has; InputError for a lattice of a second kind.
+
+    Layers of the same trained tensor (see :func:`mark_tied`) get the same constraint: they stay one tensor.
+    """
     held = find(layer, Lattice) if isinstance(constraint, Lattice) else None
     if held is not None:
         both = f"{constraint.made_by} after {held.made_by}"
         raise InputError("recipe.phases", both, "one way of rounding for each layer; give the stages other layers each")
-    parametrize.register_parametrization(layer, WEIGHT, constraint)
+    for one in (layer, *layer.__dict__.get(TIED, ())):
+        parametrize.register_parametrization(one, WEIGHT, constraint)
     return constraint
+
+
+def mark_tied(model: nn.Module) -> None:
+    """Note at layers whose weight is one trained tensor, as a table of embeddings that is the last layer, which others.
+
+    Stages call it before they constrain anything; a deep copy keeps the note.
+    """
+    owners: dict[Tensor, list[nn.Module]] = {}
+    for layer in model.modules():
+        layer.__dict__.pop(TIED, None)
+        constrained = parametrize.is_parametrized(layer, WEIGHT)
+        weight = original(layer) if constrained else layer._parameters.get(WEIGHT)
+        if weight is not None:
+            owners.setdefault(weight, []).append(layer)
+    for layers in (found for found in owners.values() if len(found) > 1):
+        for layer in layers:
+            layer.__dict__[TIED] = tuple(one for one in layers if one is not layer)
 
 
 @torch.no_grad()

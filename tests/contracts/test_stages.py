@@ -40,6 +40,11 @@ class Case:
         return 2 if self.name == "share_layers" else 0
 
     @property
+    def text(self) -> bool:
+        """Whether it needs a network that reads texts: one that acts on images is tried on those."""
+        return "image" not in STAGES[self.name].modalities
+
+    @property
     def epochs(self) -> int:
         """1 where a setting acts only while training."""
         made = self.make()
@@ -74,15 +79,15 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 
 @functools.cache
-def learned(repeats: int) -> nn.Module:
-    model = small_nets.fresh(repeats=repeats)
+def learned(repeats: int, text: bool) -> nn.Module:
+    model = small_nets.fresh(repeats=repeats, text=text)
     small_nets.phase(model, [], epochs=2)
     return model
 
 
 def trained(case: Case) -> nn.Module:
     """A network that has learned a little, so that statistics and weights mean something."""
-    return copy.deepcopy(learned(case.repeats))
+    return copy.deepcopy(learned(case.repeats, case.text))
 
 
 @pytest.fixture
@@ -129,9 +134,9 @@ def test_same_seed_same_result(case: Case, dense: nn.Module) -> None:
 
 def test_a_kept_prefix_is_restored_bit_for_bit(case: Case) -> None:
     model = trained(case)
-    stages = [*(small_nets.stage(n) for n in EARLIER[case.make().order]), case.make()]
+    stages = [*(small_nets.stage(n) for n in earlier_of(case)), case.make()]
     plans = small_nets.phase(model, stages, epochs=1, number=1)
-    again = small_nets.fresh(repeats=case.repeats)
+    again = small_nets.fresh(repeats=case.repeats, text=case.text)
     for one, plan in zip(stages, json.loads(json.dumps(plans)), strict=True):
         one.attach(again, plan)
     again.load_state_dict({k: v.clone() for k, v in model.state_dict().items()}, strict=True)
@@ -144,7 +149,7 @@ def test_a_kept_prefix_is_restored_bit_for_bit(case: Case) -> None:
 
 def test_it_keeps_what_earlier_stages_made(case: Case) -> None:
     model = trained(case)
-    earlier = EARLIER[case.make().order]
+    earlier = earlier_of(case)
     small_nets.phase(model, [small_nets.stage(n) for n in earlier])
     masks, shapes = code.masks(model), shapes_of(code.bake(model))
     levels = {n: c.bits for n, c in code.weight_codes(model).items()}
@@ -177,6 +182,12 @@ def test_layers_that_it_does_not_name_stay_as_they_are(case: Case, dense: nn.Mod
     model = copy.deepcopy(dense)
     small_nets.phase(model, [replace(case.make(), layers="no such layer")])
     assert torch.equal(small_nets.outputs(model), small_nets.outputs(dense))
+
+
+def earlier_of(case: Case) -> list[str]:
+    """The stages that may come before it on a network of its kind."""
+    kind = "text" if case.text else "image"
+    return [name for name in EARLIER[case.make().order] if kind in STAGES[name].modalities]
 
 
 def assert_same_state(a: nn.Module, b: nn.Module) -> None:
