@@ -40,12 +40,14 @@ LAYERS: dict[str, tuple[str, ...]] = {
             "engine.preview",
         ),
         *("engine.tasks._fashion_mnist_files", "engine.search.pareto", "engine.figures", "engine.metrics"),
-        *("engine.tasks._language_model_files", "engine.metrics_language"),
+        *("engine.tasks._language_model_files", "engine.metrics_language", "engine.generation"),
         *("engine.statistics", "engine.scores", "engine.search.replicates", "engine.search.likely"),
         *("engine.search.space", "engine.search.plan", "engine.search.orders", "engine.search.importance"),
         *("engine.search.ranking", "engine.search.longer", "engine.search.atlas", "engine.search.allocation"),
     ),
-    "tensors": ("engine.weights", "engine.step", "engine.taps", "engine.cuda", "engine.attack"),
+    "tensors": (
+        *("engine.weights", "engine.step", "engine.taps", "engine.cuda", "engine.attack", "engine.generation_model"),
+    ),
     "plug-ins": (
         *("engine.tasks", "engine.losses", "engine.stages", "sample_models"),
         *("engine.artifact", "engine.measure"),

@@ -39,7 +39,11 @@ def named_graph(model: nn.Module, example: Tensor, dynamo: bool = False) -> onnx
 def structure(model: nn.Module, example: Tensor, dynamo: bool = False) -> onnx.ModelProto:
     """:func:`named_graph` with zeros for values: the same bytes for every model of one structure."""
     twin = _all_different(plain(model).eval().cpu())
-    graph = _dynamo(twin, example) if dynamo else _traced(twin, example)
+    return emptied(_dynamo(twin, example) if dynamo else _traced(twin, example), twin)
+
+
+def emptied(graph: onnx.ModelProto, twin: nn.Module) -> onnx.ModelProto:
+    """``graph``, in place, with zeros for the tensors of ``twin``, which it was exported from, and without remarks."""
     graph.producer_name, graph.producer_version, graph.doc_string = "stillhouse", "", ""
     del graph.graph.value_info[:]
     graph.graph.name = "student"
