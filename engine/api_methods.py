@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine import catalogue
+from engine import catalogue, modalities
 from engine.catalogue import Catalogue
 from engine.errors import FileError, unknown_name
 from engine.knobs import Knob
@@ -104,7 +104,8 @@ def recipe(entry: Entry) -> dict[str, Any] | None:
         return dict(Recipe.from_json(entry.row["default"]).to_json())
     if entry.kind == "models" and entry.row["role"] == "teacher":
         return None
-    task = entry.row["tasks"][0] if entry.kind == "models" else rows.names("tasks")[0]
+    suitable = [t for t in rows.names("tasks") if modalities.suits(entry.row, modalities.of(rows.row("tasks", t)))]
+    task = entry.row["tasks"][0] if entry.kind == "models" else suitable[0]
     usual = rows.row("tasks", task)["default"]
     plain = {k: v for k, v in usual.items() if k != "phases"}
     phases = _phases(entry, rows, task)

@@ -20,7 +20,16 @@ from engine.stages._base import Stage, StageContext
 from engine.step import TeacherSource
 from engine.taps import tap_paths
 from engine.teaching import load_teacher, outputs
-from engine.training import CachedTeacher, FitPlan, LiveTeacher, StepReport, build_objective, fit, peer_seed
+from engine.training import (
+    CachedTeacher,
+    EitherTeacher,
+    FitPlan,
+    LiveTeacher,
+    StepReport,
+    build_objective,
+    fit,
+    peer_seed,
+)
 from engine.workbench import Bench
 
 MOST_OUTPUTS = 500_000_000  # values of a teacher, a gigabyte in half precision
@@ -145,7 +154,8 @@ def _teacher(bench: Bench, teacher: str | Recipe, objective: Objective) -> Teach
     if isinstance(teacher, str) and _too_many(bench):
         return _live(bench, teacher, ())
     logits = outputs(bench.home, task, recipe.data, teacher, "train", train_it, on_batch, bench.device)
-    return CachedTeacher(transfer.chosen(logits, task, recipe))
+    cached = CachedTeacher(transfer.chosen(logits, task, recipe))
+    return EitherTeacher(cached, _live(bench, teacher, ())) if objective.teacher_mode == "either" else cached
 
 
 def _too_many(bench: Bench) -> bool:

@@ -86,6 +86,17 @@ class LiveTeacher:
             return self._reader(inputs)
 
 
+class EitherTeacher:
+    """Rows of a cache for the training split's own inputs, a live forward for all others."""
+
+    def __init__(self, cached: CachedTeacher, live: LiveTeacher) -> None:
+        self._cached, self._live = cached, live
+
+    def __call__(self, inputs: Tensor, rows: Tensor | None, grad: bool) -> Output:
+        """As the two it stands for."""
+        return (self._live if rows is None or grad else self._cached)(inputs, rows, grad)
+
+
 def build_objective(parts: Sequence[Part], taps: Mapping[str, str] | None = None, inputs: Tensor | None = None,
                     make_student: Callable[[int], nn.Module] | None = None) -> Objective:  # fmt: skip
     """The objective of a phase: one loss, or the sum of several with their factors.

@@ -13,7 +13,7 @@ from engine.modalities import MODALITIES, narrowed
 if TYPE_CHECKING:
     from engine.step import Output, Step
 
-TEACHER_MODES = ("none", "cached", "live")
+TEACHER_MODES = ("none", "cached", "either", "live")
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,8 @@ class Objective(nn.Module):
     Those that require no gradient are left out: an objective with an optimizer of its own (a discriminator, learned
     settings) keeps them so, or in buffers, and random draws come from torch's own generator, which the loop seeds.
     ``student_taps`` and ``teacher_taps`` are roles that ModelSpec maps to module paths; ``teacher_mode`` says whether
-    teacher outputs may come from the cache. ``uses_unlabelled`` False: batches are drawn from labelled examples only.
+    teacher outputs may come from the cache (either: those for the batch's own inputs; for others the teacher runs).
+    ``uses_unlabelled`` False: batches are drawn from labelled examples only.
     ``student_paths`` are the module paths of ``student_taps``, filled in by ``training.build_objective``.
     """
 
