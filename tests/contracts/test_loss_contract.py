@@ -150,7 +150,10 @@ def test_each_phase_gets_an_objective_of_its_own(name: str) -> None:
 def test_a_recipe_keeps_every_setting(name: str) -> None:
     settings = check_values(knobs_of(LOSSES[name]), {}, name)
     rows = catalogue.current()
-    task = next(t for t in rows.names("tasks") if rows.row("tasks", t)["modality"] in LOSSES[name].modalities)
+    suitable = [t for t in rows.names("tasks") if rows.row("tasks", t)["modality"] in LOSSES[name].modalities]
+    if not suitable:
+        pytest.skip("no task of this kind is registered")
+    task = suitable[0]
     teachers = rows.teachers(task)[:1] * LOSSES[name].least_teachers if LOSSES[name].needs_teacher else []
     phase = {"epochs": 1, "loss": {"name": name, **settings}, "teachers": teachers}
     recipe = Recipe.from_json({"task": task, "student": rows.students(task)[0], "phases": [phase]})
