@@ -132,7 +132,8 @@ def _compression(stages: list[Mapping[str, Any]]) -> Row:
     pruning = [s for s in stages if s["name"].startswith(PRUNING)]
     quantized = [s for s in stages if "bits" in s]
     last = pruning[-1] if pruning else {}
-    amount = next((last[name] for name in AMOUNTS if name in last), _zeros_of(last.get("pattern")))
+    pattern = last.get("pattern") or ""
+    amount = _zeros_of(pattern) if ":" in pattern else next((last[name] for name in AMOUNTS if name in last), 0.0)
     # of layers that differ the widest counts, as in the artifact
     bits = [s["bits"] for s in quantized if s.get("layers", "*") != "*"] or [s["bits"] for s in quantized[-1:]]
     return {
@@ -144,9 +145,9 @@ def _compression(stages: list[Mapping[str, Any]]) -> Row:
     }
 
 
-def _zeros_of(pattern: str | None) -> float:
+def _zeros_of(pattern: str) -> float:
     """The share of zeros that a pattern such as 2:4 (two of four stay) leaves."""
-    kept, _, group = (pattern or "1:1").partition(":")
+    kept, _, group = pattern.partition(":")
     return 1 - int(kept) / int(group)
 
 

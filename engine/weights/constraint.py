@@ -131,7 +131,11 @@ class Quantizer(Fitted):
     @torch.no_grad()
     def fit(self, weight: Tensor) -> None:
         """Choose the lattice for ``weight`` (what arrives here, masked already) and switch the rounding on."""
-        scale, zero = affine.fit(weight, self.bits, self.granularity, self.method, self.scheme, self.group)
+        self.set(*affine.fit(weight, self.bits, self.granularity, self.method, self.scheme, self.group))
+
+    @torch.no_grad()
+    def set(self, scale: Tensor, zero: Tensor | None) -> None:
+        """Take this lattice and switch the rounding on."""
         self.scale.copy_(scale)
         if self.zero is not None and zero is not None:
             self.zero.copy_(zero)
@@ -159,6 +163,20 @@ def original(layer: nn.Module) -> Tensor:
     if not isinstance(tensor, Tensor):
         raise TypeError(f"{type(layer).__name__}.weight is parametrized by several tensors")
     return tensor
+
+
+def trained(layer: nn.Module) -> Tensor:
+    """The tensor that training changes, whether ``layer`` is constrained or not."""
+    return original(layer) if constraints(layer) else weight_of(layer)
+
+
+def shared(model: nn.Module) -> set[nn.Module]:
+    """The modules whose weight another module has too (an embedding and the head that is tied to it)."""
+    owners: dict[int, list[nn.Module]] = {}
+    for module in model.modules():
+        if isinstance(getattr(module, WEIGHT, None), Tensor):
+            owners.setdefault(id(trained(module)), []).append(module)
+    return {module for group in owners.values() if len(group) > 1 for module in group}
 
 
 def constraints(layer: nn.Module) -> list[Constraint]:

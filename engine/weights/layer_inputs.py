@@ -44,6 +44,29 @@ def largest_magnitudes(model: nn.Module, layers: Sequence[nn.Module], batches: B
 
 
 @torch.no_grad()
+def by_input(model: nn.Module, layers: Sequence[nn.Module], inputs: Tensor) -> list[list[nn.Module]]:
+    """``layers`` in the order in which the model first calls them, those together that read the very same tensor.
+
+    Those that it does not call are left out.
+    """
+    called: list[tuple[nn.Module, Tensor]] = []
+    handles = [m.register_forward_pre_hook(lambda m, args: called.append((m, args[0]))) for m in layers]
+    training = model.training
+    model.eval()
+    try:
+        model(inputs)
+    finally:
+        model.train(training)
+        for handle in handles:
+            handle.remove()
+    first = dict(reversed(called))
+    found: dict[int, list[nn.Module]] = {}
+    for layer in dict.fromkeys(layer for layer, _ in called):
+        found.setdefault(id(first[layer]), []).append(layer)
+    return list(found.values())
+
+
+@torch.no_grad()
 def read(model: nn.Module, layers: Sequence[nn.Module], batches: Batches, take: Callable[[int, Tensor], None]) -> None:
     """Call ``take(number of the layer, [groups, K, rows])`` whenever a layer runs, the model in eval mode."""
     handles = [
