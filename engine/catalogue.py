@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engine import modalities
 from engine.errors import FileError, unknown_name
 from engine.knobs import Knob
 
@@ -50,6 +51,11 @@ class Catalogue:
         """A loss or stage of canonical JSON with what that leaves out; one that is unknown here as it is."""
         known = part["name"] in self.rows[kind]
         return {**part, **(self.late(kind, part["name"]) if known else {}), **part}
+
+    def suited(self, kind: str, task: str) -> list[str]:
+        """Names of the losses or stages that can be used on the examples of ``task``, sorted."""
+        examples = modalities.of(self.row("tasks", task))
+        return [name for name in self.names(kind) if modalities.suits(self.rows[kind][name], examples)]
 
     def students(self, task: str) -> list[str]:
         """Names of the models that may be a student of ``task``, smallest first."""

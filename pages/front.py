@@ -16,6 +16,7 @@ from pages.parts import (
     front_filters,
     front_state,
     front_views,
+    subject,
     theme,
 )
 from pages.parts.words import say
@@ -27,6 +28,7 @@ def draw() -> None:
     """The whole page, top to bottom."""
     home, look = frame.home(), theme.name()
     values = front_state.sync()
+    subject.name(values["task"])
     table = api_points.table(home, values["task"])
     with st.sidebar:
         front_filters.panel(home, values, table)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from engine import api_methods
-from pages.parts import frame, methods_entry, methods_list, methods_state, theme
+from pages.parts import frame, methods_entry, methods_list, methods_state, subject, theme
 from pages.parts.words import say
 
 
@@ -15,6 +15,7 @@ def draw() -> None:
     frame.start_runner(str(home.root))
     known = api_methods.entries()
     chosen, problems = methods_state.sync(known)
+    subject.name(chosen.name if chosen.kind == "tasks" else "")
     with st.sidebar:
         methods_list.panel(known, chosen)
     frame.heading(say("methods_page.title"), say("methods_page.lead"))

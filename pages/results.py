@@ -16,6 +16,7 @@ from pages.parts import (
     results_sizes,
     results_state,
     results_table,
+    subject,
     theme,
     who,
 )
@@ -28,6 +29,7 @@ def draw() -> None:
     home, me = frame.home(), who.who()
     frame.heading(say("results_page.title"), say("results_page.lead"))
     view, known, sweeps = results_state.sync(home)
+    subject.name(view.task)
     _complaints()
     results_filters.bar(view, known, sweeps)
     if not known.rows:

@@ -10,7 +10,7 @@ from engine import api_sweeps
 from engine.catalogue import current
 from engine.errors import NotFoundError
 from engine.home import Home
-from pages.parts import frame, sweep_edit, sweep_form, sweep_list, sweep_plan, sweep_state, sweep_view, theme
+from pages.parts import frame, subject, sweep_edit, sweep_form, sweep_list, sweep_plan, sweep_state, sweep_view, theme
 from pages.parts.words import say
 
 
@@ -22,7 +22,7 @@ def draw() -> None:
     name = sweep_state.opened()
     if name:
         try:
-            api_sweeps.status(home, name)
+            subject.name(api_sweeps.status(home, name)["task"])
         except NotFoundError:
             sweep_state.gone(name)
             name = ""
@@ -51,7 +51,9 @@ def _told(notes: Sequence[str]) -> None:
 def _builder(home: Home) -> None:
     """Ready-made sweeps, the form with the plan beside it, and what was started before."""
     draft = sweep_state.draft()
-    _ready(draft.task if draft is not None else str(sweep_state.raw().get("task", "")))
+    task = draft.task if draft is not None else str(sweep_state.raw().get("task", ""))
+    subject.name(task)
+    _ready(task)
     left, right = st.columns([2.1, 1], gap="medium")
     with left:
         if draft is None:

@@ -12,6 +12,7 @@ from engine.errors import NotFoundError
 from engine.home import Home
 from pages.parts import (
     frame,
+    subject,
     theme,
     trial_head,
     trial_layers,
@@ -42,6 +43,7 @@ def draw() -> None:
     for problem in (*asked.problems, *frame.failures()):
         st.warning(problem)
     run = _run(home, asked.key) if asked.key else None
+    subject.name(run["recipe"]["task"] if run else "")
     if run is None:
         trial_pick.panel(home)
     elif run["quality"] is None:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from engine.figures.hover import quality_words
+from engine.figures.hover import SHARES, quality_words
 from engine.figures.labels import Labels, labels_of
 from engine.figures.theme import Theme, axis, layout, theme_of
 
@@ -87,15 +87,18 @@ def compare_figure(
 
 
 def gaps_figure(
-    gaps: Sequence[Gap], theme: Theme | str = "light", *, labels: Labels | None = None, height: int = 260
-) -> dict[str, Any]:
-    """Each trial's distance to A in percentage points with its paired 95 % interval; a line at zero."""
+    gaps: Sequence[Gap], theme: Theme | str = "light", *, labels: Labels | None = None, height: int = 260,
+    metric: str = "accuracy",
+) -> dict[str, Any]:  # fmt: skip
+    """Each trial's distance to A with its paired 95 % interval, in percentage points of a share; a line at zero."""
     colours, words = theme_of(theme), labels_of(labels)
-    data = [_gap(gap, place, colours) for place, gap in enumerate(gaps, 1)]
-    reach = max([abs(100 * v) for g in gaps for v in (g.difference, g.low, g.high) if v is not None] or [0.0]) or 1.0
+    scale = 100 if metric in SHARES else 1
+    data = [_gap(gap, place, colours, scale) for place, gap in enumerate(gaps, 1)]
+    reach = max([abs(scale * v) for g in gaps for v in (g.difference, g.low, g.high) if v is not None] or [0.0]) or 1.0
     zero = {"type": "line", "x0": 0, "x1": 0, "y0": 0, "y1": 1, "yref": "paper",
             "line": {"color": colours.muted, "width": 1, "dash": "dot"}}  # fmt: skip
-    x_axis = axis(colours, words["gap_axis"], range=[-1.15 * reach, 1.15 * reach])
+    title = words["gap_axis"] if scale > 1 else words["gap_axis_plain"].format(metric=words[f"metric_{metric}"])
+    x_axis = axis(colours, title, range=[-1.15 * reach, 1.15 * reach])
     y_axis = axis(colours, "", type="category", autorange="reversed", gridcolor="rgba(0,0,0,0)")
     return {"data": data, "layout": layout(colours, height, xaxis=x_axis, yaxis=y_axis, shapes=[zero], dragmode=False)}
 
@@ -113,28 +116,28 @@ def alt_compare(info: Compared, labels: Labels | None = None) -> str:
     return words["alt_compare"].format(metric=words[f"metric_{info.metric}"]) + " " + " ".join(said)
 
 
-def alt_gaps(gaps: Sequence[Gap], labels: Labels | None = None) -> str:
+def alt_gaps(gaps: Sequence[Gap], labels: Labels | None = None, metric: str = "accuracy") -> str:
     """The distances for those who cannot see them."""
-    words = labels_of(labels)
-    said = []
+    words, said = labels_of(labels), []
+    scale, name = (100, "alt_gap") if metric in SHARES else (1, "alt_gap_plain")
     for gap in gaps:
-        template = words["alt_gap" if gap.low is not None else "alt_gap_alone"]
-        ends = {"low": 100 * (gap.low or 0.0), "high": 100 * (gap.high or 0.0)}
-        said.append(template.format(letter=gap.letter, points=100 * gap.difference, **ends))
+        template = words[name if gap.low is not None else f"{name}_alone"]
+        ends = {"low": scale * (gap.low or 0.0), "high": scale * (gap.high or 0.0)}
+        said.append(template.format(letter=gap.letter, points=scale * gap.difference, **ends))
     return " ".join(said)
 
 
-def _gap(gap: Gap, place: int, colours: Theme) -> dict[str, Any]:
-    paint = colours_of(colours)[place]
+def _gap(gap: Gap, place: int, colours: Theme, scale: int) -> dict[str, Any]:
+    paint, shown = colours_of(colours)[place], "+.2f" if scale > 1 else "+.3f"
     trace: dict[str, Any] = {
-        "type": "scatter", "mode": "markers", "x": [100 * gap.difference], "y": [gap.letter], "name": gap.letter,
+        "type": "scatter", "mode": "markers", "x": [scale * gap.difference], "y": [gap.letter], "name": gap.letter,
         "marker": {"symbol": SYMBOLS[place], "size": 11, "color": paint},
-        "hovertemplate": "<b>" + gap.letter + "</b> %{x:+.2f}<extra></extra>",
+        "hovertemplate": "<b>" + gap.letter + "</b> %{x:" + shown + "}<extra></extra>",
     }  # fmt: skip
     if gap.low is not None and gap.high is not None:
         trace["error_x"] = {
-            "type": "data", "symmetric": False, "array": [100 * (gap.high - gap.difference)],
-            "arrayminus": [100 * (gap.difference - gap.low)], "color": paint, "thickness": 2, "width": 6,
+            "type": "data", "symmetric": False, "array": [scale * (gap.high - gap.difference)],
+            "arrayminus": [scale * (gap.difference - gap.low)], "color": paint, "thickness": 2, "width": 6,
         }  # fmt: skip
     return trace
 

@@ -175,7 +175,9 @@ def _layout(info: FrontInfo, theme: Theme, words: Labels, height: int, paper: st
     x_axis = axis(theme, words[f"axis_{info.cost}"], type="log", range=[math.log10(v) for v in info.x_range],
                   tickmode="array", tickvals=values, ticktext=texts)  # fmt: skip
     name = "axis_quality" if info.direction == "maximize" else "axis_quality_low"
-    y_axis = axis(theme, words[name].format(metric=metric[:1].upper() + metric[1:]), range=list(info.y_range),
+    # better is up, whichever way the measure goes
+    ends = list(info.y_range if info.direction == "maximize" else info.y_range[::-1])
+    y_axis = axis(theme, words[name].format(metric=metric[:1].upper() + metric[1:]), range=ends,
                   tickformat=_format(info))  # fmt: skip
     legend = {"orientation": "h", "x": 0, "y": -0.2, "yanchor": "top", "font": {"size": 12}, "bgcolor": CLEAR,
               "itemclick": "toggle", "itemdoubleclick": "toggleothers"}  # fmt: skip
@@ -206,7 +208,8 @@ def _limits(info: FrontInfo, theme: Theme) -> list[Figure]:
 def _notes(info: FrontInfo, theme: Theme, words: Labels) -> list[Figure]:
     notes = [_limit_note(info, theme, words)] if info.limit is not None else []
     if info.at_least is not None:
-        text = words["at_least"].format(value=quality_words(info.at_least, info.metric))
+        name = "at_least" if info.direction == "maximize" else "at_most"
+        text = words[name].format(value=quality_words(info.at_least, info.metric))
         notes.append(_note(text, theme, xref="paper", x=0.995, xanchor="right", y=info.at_least, yanchor="top"))
     for line in info.lines:
         if line.knee is not None and line.knee != info.best:
@@ -217,9 +220,8 @@ def _notes(info: FrontInfo, theme: Theme, words: Labels) -> list[Figure]:
         text = words["best_and_knee" if info.best in knees else "best"]
         notes.append(_pointer(info, info.best, text, theme, {"arrowcolor": theme.muted, "ax": 34, "ay": 34}))
     if info.beyond:
-        below = info.direction == "maximize"
-        text = ("▾ " if below else "▴ ") + words["below" if below else "above"].format(count=info.beyond)
-        place = {"y": 0.01, "yanchor": "bottom"} if below else {"y": 0.99, "yanchor": "top"}
+        text = "▾ " + words["below"].format(count=info.beyond)
+        place = {"y": 0.01, "yanchor": "bottom"}
         notes.append(_note(text, theme, xref="paper", yref="paper", x=0.005, xanchor="left", **place))
     return notes
 

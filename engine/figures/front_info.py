@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from engine.figures.hover import hover_text, quality_words
 from engine.figures.labels import Labels, labels_of
-from engine.figures.pareto_info import GROUPS, SHOWN_BELOW_BEST, axis_of, cost_words, group_of, told
+from engine.figures.pareto_info import FAR, GROUPS, SHOWN_BELOW_BEST, axis_of, cost_words, group_of, told
 from engine.search import pareto
 from engine.units import decade_ticks
 
@@ -24,7 +24,6 @@ Mask: TypeAlias = npt.NDArray[np.bool_]
 Indexes: TypeAlias = npt.NDArray[np.intp]
 HOVER_UP_TO = 1500  # beyond, only points of a front have their whole text: a page must stay light to send
 SHORT_KEY = 12
-FAR = 3.0  # how many times the typical distance from the best a quality other than the task's own opens with
 
 
 class Group(NamedTuple):

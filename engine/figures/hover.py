@@ -13,6 +13,7 @@ from engine.units import format_bytes, format_ms, format_share
 
 Row = Mapping[str, Any]
 REMEMBERED = 20_000
+SHARES = ("accuracy", "macro_f1", "top5", "next_token_accuracy")  # measures written in percent
 FIELDS = (
     "quality", "quality_low", "quality_high", "packed_bytes", "onnx_bytes", "latency_ms", "simulated", "role",
     "student", "teacher", "loss", "temperature", "weight", "pruning", "schedule", "sparsity", "bits", "epochs",
@@ -58,7 +59,7 @@ def recipe_words(row: Row, words: Labels) -> str:
 
 def quality_words(value: float, metric: str) -> str:
     """Accuracies and the like as percent, anything else as a number."""
-    return format_share(value) if metric in ("accuracy", "macro_f1", "top5") else f"{value:.3g}"
+    return format_share(value) if metric in SHARES else f"{value:.3g}"
 
 
 def cause_words(cause: str | None, words: Labels) -> str:

@@ -171,8 +171,11 @@ def _layout(info: ParetoInfo, theme: Theme, words: Labels, height: int) -> Figur
     values, texts = info.ticks
     x_axis = axis(theme, words[f"axis_{info.cost}"], type="log", range=[math.log10(v) for v in info.x_range],
                   tickmode="array", tickvals=values, ticktext=texts)  # fmt: skip
-    y_title = words["axis_quality"].format(metric=metric[:1].upper() + metric[1:])
-    y_axis = axis(theme, y_title, range=list(info.y_range), tickformat=".0%" if info.metric == "accuracy" else ".3~g")
+    more = info.direction == "maximize"
+    y_title = words["axis_quality" if more else "axis_quality_low"].format(metric=metric[:1].upper() + metric[1:])
+    # better is up, whichever way the measure goes
+    ends = list(info.y_range if more else info.y_range[::-1])
+    y_axis = axis(theme, y_title, range=ends, tickformat=".0%" if info.metric == "accuracy" else ".3~g")
     legend = {"orientation": "h", "x": 0, "y": -0.2, "yanchor": "top", "font": {"size": 12}, "bgcolor": CLEAR,
               "itemclick": "toggle", "itemdoubleclick": "toggleothers"}  # fmt: skip
     return layout(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ Steps = tuple[tuple[float, str], ...]
 # the groups in drawing order: later ones lie on top
 GROUPS = ("grid", "shipped", "trial", "baseline", "dense", "teacher")
 SHOWN_BELOW_BEST = 0.16
+FAR = 3.0  # how many times the typical distance from the best a quality that is no share opens with
 LEAST_SPAN = 2.6
 SURE, SURE_WORDS = 0.01, "99 %"
 
@@ -223,18 +225,21 @@ def _y_range(points: Sequence[Mark], direction: str, chosen: int | None) -> tupl
     """
     if not points:
         return (0.0, 1.0), 0
-    values = [p.y for p in points]
-    low, high, below = min(values), max(values), 0
-    if direction == "maximize" and high - low > SHOWN_BELOW_BEST:
-        floor = high - SHOWN_BELOW_BEST if chosen is None else min(high - SHOWN_BELOW_BEST, points[chosen].y)
-        kept = [p.y for p in points if p.y >= floor]
-        low, below = min(kept), len(points) - len(kept)
+    sign = 1.0 if direction == "maximize" else -1.0
+    good = [sign * p.y for p in points]
+    low, high, below = min(good), max(good), 0
+    reach = SHOWN_BELOW_BEST if direction == "maximize" else FAR * (high - statistics.median(good))
+    if 0 < reach < high - low:
+        floor = high - reach if chosen is None else min(high - reach, good[chosen])
+        kept = [value for value in good if value >= floor]
+        low, below = min(kept), len(good) - len(kept)
     margin = max(0.06 * (high - low), 0.005)
-    return (low - margin, high + margin), below
+    ends = sorted((sign * (low - margin), sign * (high + margin)))
+    return (ends[0], ends[1]), below
 
 
 def _x_range(points: Sequence[Mark], y_range: tuple[float, float]) -> tuple[float, float]:
-    shown = [p.x for p in points if p.y >= y_range[0]]
+    shown = [p.x for p in points if y_range[0] <= p.y <= y_range[1]]
     if not shown:
         return 1.0, 10.0
     low, high = min(shown), max(shown)

@@ -6,9 +6,9 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from engine.figures.hover import quality_words
 from engine.figures.labels import Labels, labels_of
 from engine.figures.theme import Theme, axis, layout, theme_of
-from engine.units import format_share
 
 MOST_LINES = 6
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x", "star")
@@ -61,7 +61,7 @@ def alt_text(info: SidesInfo, labels: Labels | None = None) -> str:
     told = []
     for line in info.lines:
         pairs = zip(line.places, line.values, strict=True)
-        told.append(", ".join(f"{info.names[place]} {format_share(value)}" for place, value in pairs))
+        told.append(", ".join(f"{info.names[place]} {quality_words(value, info.metric)}" for place, value in pairs))
     return words["alt_sides"].format(metric=words[f"metric_{info.metric}"], axis=info.axis, lines="; ".join(told))
 
 
@@ -71,7 +71,7 @@ def sides_figure(
     """The chart as ``{"data": [...], "layout": {...}}``; a click on a marker gives its trial's key."""
     colours, words = theme_of(theme), labels_of(labels)
     metric = words[f"metric_{info.metric}"]
-    data = [_trace(line, i, len(info.lines), colours) for i, line in enumerate(info.lines)]
+    data = [_trace(line, i, len(info.lines), colours, info.metric) for i, line in enumerate(info.lines)]
     places = list(range(len(info.names)))
     x_axis = axis(colours, info.axis, tickmode="array", tickvals=places, ticktext=[_wrapped(n) for n in info.names],
                   range=[-0.5, len(info.names) - 0.5], showgrid=False, tickangle=0)  # fmt: skip
@@ -98,11 +98,12 @@ def _line(entry: Mapping[str, Any], name: str) -> Line:
     return Line(name, tuple(places), tuple(values), tuple(low), tuple(high), tuple(keys))
 
 
-def _trace(line: Line, number: int, many: int, theme: Theme) -> Figure:
+def _trace(line: Line, number: int, many: int, theme: Theme, metric: str) -> Figure:
     palette = (theme.front, theme.slower, theme.teacher, theme.baseline, theme.dense, theme.rest)
     colour, shift = palette[number % len(palette)], (number - (many - 1) / 2) * APART
     rows = zip(line.values, line.lows, line.highs, strict=True)
-    hover = [f"<b>{format_share(v)}</b> ({format_share(low)} to {format_share(high)})" for v, low, high in rows]
+    told = [[quality_words(v, metric) for v in row] for row in rows]
+    hover = [f"<b>{value}</b> ({low} to {high})" for value, low, high in told]
     above = [high - v for v, high in zip(line.values, line.highs, strict=True)]
     below = [v - low for v, low in zip(line.values, line.lows, strict=True)]
     shown = {"marker": {"opacity": 1.0}}

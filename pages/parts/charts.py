@@ -9,11 +9,12 @@ import streamlit as st
 
 from engine import api_chances, figures
 from engine.figures.pareto_info import ParetoInfo, free_of
-from pages.parts import frame, points, state
+from pages.parts import frame, points, state, subject
 from pages.parts.drawing import Drawn
 from pages.parts.words import find, load, say
 
 Row = Mapping[str, Any]
+Measure = tuple[str, str]  # what judges the points, and which way it is better
 CONFIG = {"displaylogo": False, "scrollZoom": False, "doubleClick": "reset",
           "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d", "toImage"]}  # fmt: skip
 FONT = "Source Sans, Source Sans Pro, system-ui, sans-serif"
@@ -21,19 +22,20 @@ COSTS = ("packed_bytes", "latency_ms")
 
 
 def pareto_pair(rows: Sequence[Row], selected: str | None, theme: str, height: int = 340) -> None:
-    """Accuracy against packed bytes and against latency, side by side; a click brings a point into focus."""
+    """Quality against packed bytes and against latency, side by side; a click brings a point into focus."""
     stamp = points.stamp(rows)
     for column, cost in zip(st.columns(2, gap="small"), COSTS, strict=True):
         with column, st.container(border=True):
             st.html(title(say(f"chart.{cost}.title"), say(f"chart.{cost}.sub")))
-            drawn, alt = _pareto(rows, stamp, cost, selected, theme, height)
+            measure = (subject.metric(), subject.direction())
+            drawn, alt = _pareto(rows, stamp, cost, selected, theme, height, measure)
             st.plotly_chart(drawn, key=f"chart_{cost}", theme=None, on_select=_clicked(cost), selection_mode="points",
                             config=CONFIG, alt=alt)  # fmt: skip
 
 
 def heat(grid: Sequence[Row], cell: tuple[float, int] | None, theme: str, height: int = 330) -> None:
-    """Sparsity against bits, coloured by accuracy, the chosen cell outlined."""
-    drawn, alt = _heat(grid, points.stamp(grid), cell, theme, height)
+    """Sparsity against bits, coloured by quality, the chosen cell outlined."""
+    drawn, alt = _heat(grid, points.stamp(grid), cell, theme, height, (subject.metric(), subject.direction()))
     st.plotly_chart(drawn, key="chart_heat", theme=None, on_select=_clicked("heat"), selection_mode="points",
                     config=CONFIG, alt=alt)  # fmt: skip
 
@@ -55,17 +57,20 @@ def _clicked(chart: str) -> Any:
 
 
 @st.cache_resource(max_entries=128, show_spinner=False)
-def _pareto(_rows: Sequence[Row], stamp: int, cost: str, selected: str | None, theme: str, height: int) -> Any:
+def _pareto(_rows: Sequence[Row], stamp: int, cost: str, selected: str | None, theme: str, height: int,
+            measure: Measure) -> Any:  # fmt: skip
     """The chart with its ring. All that differs between two people who look at other points is that ring."""
     labels = _labels()
-    info, drawn = _unringed(_rows, stamp, cost, theme, height)
+    info, drawn = _unringed(_rows, stamp, cost, theme, height, measure)
     place = next((i for i, mark in enumerate(info.points) if mark.key == selected), None)
     if place is None:
         return drawn, figures.alt_pareto(info, labels)
     mark, chosen = info.points[place], info._replace(selected=place)
-    if mark.y < info.y_range[0]:  # it lies under what the chart opens with, which reaches down to it then
+    low, high = info.y_range
+    if not low <= mark.y <= high:  # it lies under what the chart opens with, which reaches down to it then
         rows, chances = likely(_rows, stamp, cost)
-        chosen = figures.pareto_info(rows, cost, selected=selected, labels=labels, chances=chances)
+        chosen = figures.pareto_info(rows, cost, selected=selected, labels=labels, chances=chances,
+                                     metric=measure[0], direction=measure[1])  # fmt: skip
         return _framed(chosen, _rows, theme, height), figures.alt_pareto(chosen, labels)
     alone = chosen._replace(points=(mark,), front=(), knee=None, selected=0)
     ring = figures.pareto_figure(alone, theme, labels=labels, height=height)["data"][-1]
@@ -73,10 +78,12 @@ def _pareto(_rows: Sequence[Row], stamp: int, cost: str, selected: str | None, t
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _unringed(_rows: Sequence[Row], stamp: int, cost: str, theme: str, height: int) -> tuple[ParetoInfo, Drawn]:
+def _unringed(_rows: Sequence[Row], stamp: int, cost: str, theme: str, height: int,
+              measure: Measure) -> tuple[ParetoInfo, Drawn]:  # fmt: skip
     """The chart as it is for everybody."""
     rows, chances = likely(_rows, stamp, cost)
-    info = figures.pareto_info(rows, cost, labels=_labels(), chances=chances)
+    metric, direction = measure
+    info = figures.pareto_info(rows, cost, labels=_labels(), chances=chances, metric=metric, direction=direction)
     return info, _framed(info, _rows, theme, height)
 
 
@@ -98,9 +105,10 @@ def likely(_rows: Sequence[Row], stamp: int, cost: str) -> tuple[Sequence[Row], 
 
 
 @st.cache_resource(max_entries=128, show_spinner=False)
-def _heat(_grid: Sequence[Row], stamp: int, selected: tuple[float, int] | None, theme: str, height: int) -> Any:
+def _heat(_grid: Sequence[Row], stamp: int, selected: tuple[float, int] | None, theme: str, height: int,
+          measure: Measure) -> Any:  # fmt: skip
     labels = _labels()
-    info = figures.heat_info(_grid, selected=selected)
+    info = figures.heat_info(_grid, selected=selected, metric=measure[0], direction=measure[1])
     drawn = figures.heat_figure(info, theme, labels=labels, height=height)
     drawn["layout"] |= {"margin": {"l": 8, "r": 8, "t": 6, "b": 8}}
     return _in_page_font(drawn), figures.alt_heat(info, labels)

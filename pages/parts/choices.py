@@ -15,6 +15,7 @@ from engine import catalogue
 from engine.catalogue import Catalogue
 from engine.errors import InputError, unknown_name
 from engine.knobs import Knob
+from engine.modalities import positions
 from engine.recipe import DATA, MAX_EPOCHS, MAX_SEED
 from pages.parts import teachers
 from pages.parts.words import find, say
@@ -98,6 +99,12 @@ def defaults(task: str) -> dict[str, Any]:
     return values_of(catalogue.current().row("tasks", task)["default"])
 
 
+def usual(task: str) -> dict[str, Any]:
+    """What every setting is when a task is chosen: its default run."""
+    values = read({"task": task}).values
+    return {name: value for name, value in values.items() if name not in VIEW}
+
+
 def to_recipe(form: Form) -> dict[str, Any]:
     """The recipe in JSON.
 
@@ -156,37 +163,40 @@ def _fields(form: Form, rows: Catalogue) -> Iterator[Field]:
     task = form.values["task"]
     usual = defaults(task)
     known, students = rows.teachers(task), rows.students(task)
-    yield _choice("teacher", known, usual.get("teacher", known[0]), "models")
+    if known:
+        yield _choice("teacher", known, usual.get("teacher", known[0]), "models")
     yield _choice("student", students, usual["student"], "models")
-    yield _choice("loss", rows.names("losses"), usual["loss"], "teaching")
+    losses = [n for n in rows.suited("losses", task) if known or not rows.row("losses", n).get("needs_teacher")]
+    yield _choice("loss", losses, usual["loss"] if usual["loss"] in losses else losses[0], "teaching")
     yield from (Field(knob, "models") for knob in teachers.knobs(form.values, usual))
     yield from _knobs(form, rows, "losses", form.values["loss"], "teaching", usual)
     yield from _budget(rows.row("tasks", task), usual)
-    yield _choice("pruning", _installed(rows), usual["pruning"], "pruning")
+    yield _choice("pruning", _installed(rows, task), usual["pruning"], "pruning")
     stage = PRUNING[form.values["pruning"]]
     if stage:
         yield from _knobs(form, rows, "stages", stage, "pruning", usual)
     yield _bits(rows, usual["bits"])
     if form.values["bits"] != FULL_PRECISION:
         yield from _knobs(form, rows, "stages", QUANTIZER, "bits", usual, skip=("bits",))
-    yield from _finish(form, usual, tuple(rows.row("tasks", task).get("class_names", ())))
+    yield from _finish(form, usual, rows.row("tasks", task))
 
 
 def _budget(task: Mapping[str, Any], usual: Mapping[str, Any]) -> Iterator[Field]:
-    labels = Knob(
-        "labels", "int", usual.get("labels"), _help("labels"), task["classes"], task["train_size"], optional=True
-    )
-    yield Field(labels, "teaching")
+    if positions(task) == 1:  # an example that holds many labels has no class to be balanced over, or to be left out
+        low, high = task["classes"], task["train_size"]
+        yield Field(Knob("labels", "int", usual.get("labels"), _help("labels"), low, high, optional=True), "teaching")
     yield Field(Knob("epochs", "int", usual["epochs"], _help("epochs"), 1, MAX_EPOCHS), "teaching")
 
 
-def _finish(form: Form, usual: Mapping[str, Any], classes: tuple[str, ...]) -> Iterator[Field]:
+def _finish(form: Form, usual: Mapping[str, Any], task: Mapping[str, Any]) -> Iterator[Field]:
     needed = int(_cut_after_training(form) and _trains_bits(form))
     repaired = 1 if form.values["pruning"] == "channels" else max(needed, usual.get("finetune", 0))
     yield Field(Knob("finetune", "int", repaired, _help("finetune"), needed, 20, advanced=True), "run")
     yield Field(Knob("seed", "int", usual.get("seed", 0), _help("seed"), 0, MAX_SEED), "run")
     yield _choice("data", DATA, usual.get("data", "sample"), "run", advanced=True)
-    yield Field(Knob("without", "str", None, _help("without"), choices=classes, optional=True, advanced=True), "run")
+    if positions(task) == 1:
+        names = tuple(task.get("class_names", ()))
+        yield Field(Knob("without", "str", None, _help("without"), choices=names, optional=True, advanced=True), "run")
     yield Field(Knob("image", "int", 0, _help("image"), 0, 999), "view")
     yield Field(Knob("point", "str", "", _help("point")), "view")
 
@@ -222,8 +232,9 @@ def _choice(name: str, options: Any, default: str, group: str, advanced: bool = 
     return Field(knob, group)
 
 
-def _installed(rows: Catalogue) -> list[str]:
-    return [n for n, stage in PRUNING.items() if stage is None or stage in rows.rows["stages"]]
+def _installed(rows: Catalogue, task: str) -> list[str]:
+    known = rows.suited("stages", task)
+    return [n for n, stage in PRUNING.items() if stage is None or stage in known]
 
 
 def _stages(form: Form) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from engine.figures import DARK, LIGHT
+from pages.parts import subject
 from pages.parts.words import say
 
 Status = Mapping[str, Any]
@@ -39,8 +40,9 @@ def spec(field: str, theme: str) -> dict[str, Any]:
     title = {"text": say(f"progress.{field}"), "color": colours.muted, "fontSize": 12, "fontWeight": "normal"}
     quiet = {"labelColor": colours.muted, "titleColor": colours.muted, "gridColor": colours.grid,
              "tickColor": colours.muted, "domainColor": colours.muted, "titleFontWeight": "normal"}  # fmt: skip
+    share = field == "quality" and subject.is_share(subject.metric())
     value = {"field": "value", "type": "quantitative", "title": None, "scale": SCALES[field],
-             "axis": {"tickCount": 4, "format": ".0%" if field == "quality" else ""}}  # fmt: skip
+             "axis": {"tickCount": 4, "format": ".0%" if share else ""}}  # fmt: skip
     epoch = {
         "field": "epoch",
         "type": "quantitative",

@@ -71,7 +71,7 @@ def _floor(answer: Mapping[str, Any], shown: Shown) -> str:
     _, at_least = shown.limits
     if at_least is None or answer["meets"] is None:
         return ""
-    return say("front_answer.meets", share=_share(answer["meets"]), floor=quality_words(at_least, "accuracy"))
+    return say("front_answer.meets", share=_share(answer["meets"]), floor=quality_words(at_least, shown.metric))
 
 
 def _share(probability: float) -> str:
@@ -118,7 +118,7 @@ def _why(shown: Shown) -> str:
 
 
 def _limits(shown: Shown) -> str:
-    found = [say(f"front_answer.{name}", value=LIMITS[name].write(shown.values[name]))
+    found = [say(f"front_answer.{name}", value=LIMITS[name].written(shown.values[name], shown.metric))
              for name in LIMITS if shown.values[name] is not None]  # fmt: skip
     return say("story.comma").join(found)
 

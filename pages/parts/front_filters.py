@@ -14,7 +14,7 @@ from engine import api_points, catalogue
 from engine.api_points import Table
 from engine.errors import InputError
 from engine.home import Home
-from pages.parts import front_data, front_state
+from pages.parts import front_data, front_state, subject
 from pages.parts.front_state import LIMITS, MOST_SWEEPS, ORIGINS, Limit
 from pages.parts.words import find, say
 
@@ -72,7 +72,9 @@ def _select(name: str, options: Sequence[str], value: str, words: Any) -> None:
 
 
 def _keep(name: str, key: str) -> None:
-    front_state.choose(**{name: st.session_state[key]})
+    # a limit on the quality of one task means nothing for another
+    other = {"min_quality": None, "sweeps": [], "quality": "quality"} if name == "task" else {}
+    front_state.choose(**{name: st.session_state[key]}, **other)
 
 
 def _qualities(table: Table, values: Values) -> list[str]:
@@ -125,7 +127,7 @@ def _limit(name: str, limit: Limit, value: float | None, table: Table) -> None:
     """One budget: a field to type into and a slider, which say the same."""
     text, slider = f"front_{name}", f"front_{name}_slider"
     options = _ladder(limit, table, value)
-    st.session_state[text] = "" if value is None else limit.write(value)
+    st.session_state[text] = "" if value is None else limit.written(value, subject.metric())
     st.session_state[slider] = value
     title, help_text = say(f"front_limit.{name}"), say(f"front_limit.{name}_help")
     with st.container(key=f"front_limit_{name}"):
@@ -136,16 +138,21 @@ def _limit(name: str, limit: Limit, value: float | None, table: Table) -> None:
 
 
 def _written(limit: Limit) -> Any:
-    return lambda value: say("front_limit.none") if value is None else limit.write(value)
+    measure = subject.metric()
+    return lambda value: say("front_limit.none") if value is None else limit.written(value, measure)
 
 
 def _typed(name: str, key: str) -> None:
     """What was typed, or one line on what is allowed."""
     text = str(st.session_state[key]).strip()
     try:
-        front_state.choose(**{name: LIMITS[name].parse(text, say(f"front_limit.{name}")) if text else None})
+        front_state.choose(**{name: _read(name, text) if text else None})
     except InputError as problem:
         front_state.complain(str(problem))
+
+
+def _read(name: str, text: str) -> float:
+    return LIMITS[name].read(text, say(f"front_limit.{name}"), subject.metric())
 
 
 def _ladder(limit: Limit, table: Table, value: float | None) -> list[float | None]:
@@ -153,6 +160,10 @@ def _ladder(limit: Limit, table: Table, value: float | None) -> list[float | Non
     found = table.columns[limit.column]
     found = found[np.isfinite(found) & (found > 0)]
     steps: set[float] = set() if value is None else {value}
+    if len(found) and limit.floor and not subject.is_share(subject.metric()):
+        best = math.floor(float(found.min()) * 20)
+        steps |= {i / 20 for i in range(best, best + FLOOR_STEPS + 1)}
+        return [*sorted(steps, reverse=True), None] if subject.direction() == "maximize" else [*sorted(steps), None]
     if len(found) and limit.floor:
         top = math.ceil(float(found.max()) * 200)  # in half points
         steps |= {i / 200 for i in range(max(top - FLOOR_STEPS, 0), top + 1)}

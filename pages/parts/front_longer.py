@@ -14,7 +14,7 @@ from engine.errors import StillhouseError
 from engine.figures.hover import quality_words
 from engine.home import Home
 from engine.units import format_seconds
-from pages.parts import charts, frame, front_chart, links, story, who
+from pages.parts import charts, frame, front_chart, links, story, subject, who
 from pages.parts.front_data import Shown
 from pages.parts.words import count, find, say
 
@@ -119,13 +119,14 @@ def _chosen(plan: Json, shown: Shown) -> None:
     found = [(t, rows[places[t["key"]]], places.get(t["longer"])) for t in plan["trials"] if t["key"] in places]
     if not found:
         return
+    scale = subject.scale()
     longs = [None if place is None else rows[place] for _, _, place in found]
     columns = {
         "page": [links.trial(t["key"]) for t, _, _ in found],
         "recipe": [story.recipe_words(row) for _, row, _ in found],
-        "short": [100 * row["quality"] for _, row, _ in found],
+        "short": [scale * row["quality"] for _, row, _ in found],
         "epochs": [t["epochs"] for t, _, _ in found],
-        "long": [None if row is None else 100 * row["quality"] for row in longs],
+        "long": [None if row is None else scale * row["quality"] for row in longs],
         "state": [_state(t["state"]) for t, _, _ in found],
         "long_page": [None if row is None else links.trial(str(row["key"])) for row in longs],
     }
@@ -194,7 +195,7 @@ def _table(step: Json, metric: str) -> None:
     """Every comparison with its numbers."""
     named = [(say("front_longer.whole"), "", step["whole"]), (say("front_longer.within"), "", step["within"])]
     named += [(_name(k["knob"]), say("story.comma").join(k["values"]), k) for k in step["knobs"]]
-    scale = 100 if metric == "accuracy" else 1
+    scale = subject.scale(metric)
     rows = [row for _, _, row in named]
     columns = {
         "compared": [name for name, _, _ in named], "values": [values for _, values, _ in named],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import streamlit as st
 
 from engine import api_points, catalogue
 from engine.errors import InputError, unknown_name
+from engine.figures.hover import SHARES, quality_words
 from engine.units import (
     format_bytes,
     format_count,
@@ -29,6 +31,7 @@ VALUES, WRITTEN, PAST, PROBLEMS = "_front_values", "_front_written", "_front_pas
 CHOSEN, WRITTEN_AT = "_front_chosen", "_front_written_at"
 ORIGINS = ("trial", "grid", "shipped")
 VIEWS = ("table", "parallel", "importances", "longer")
+MOST_QUALITY = 1000
 MOST_SWEEPS, MOST_TEXT, MOST_PAST, LAG_SECONDS = 6, 400, 40, 2.0
 Values = dict[str, Any]
 
@@ -41,6 +44,27 @@ class Limit:
     parse: Callable[[str, str], float]
     write: Callable[[float], str]
     floor: bool = False
+
+    def read(self, text: str, where: str, measure: str) -> float:
+        """The number that somebody typed; a quality as its measure is written. Raises :class:`InputError`."""
+        return parse_quality(text, where, measure) if self.floor else self.parse(text, where)
+
+    def written(self, value: float, measure: str) -> str:
+        """The number as people write it."""
+        return quality_words(value, measure) if self.floor else self.write(value)
+
+
+def parse_quality(text: str, where: str, measure: str) -> float:
+    """A share ("88 %", "0.88"), or the number itself of a measure that is none."""
+    if measure in SHARES:
+        return parse_share(text, where)
+    try:
+        value = float(text.strip().replace(",", "."))
+    except ValueError:
+        value = math.nan
+    if not 0 < value < MOST_QUALITY:
+        raise InputError(where, text, f"a number above 0 and below {MOST_QUALITY}, such as 2.5")
+    return value
 
 
 LIMITS = {
@@ -62,10 +86,11 @@ def defaults() -> Values:
 def read(address: Mapping[str, str]) -> tuple[Values, list[str]]:
     """The values that an address asks for, and one line for each that it does not get."""
     values, problems = defaults(), []
-    for name, text in address.items():
+    # the task first: how a quality is written follows from it
+    for name, text in sorted(address.items(), key=lambda item: item[0] != "task"):
         if name in values:
             try:
-                values[name] = _value(name, text[:MOST_TEXT])
+                values[name] = _value(name, text[:MOST_TEXT], values["task"])
             except InputError as problem:
                 problems.append(str(problem))
     return values, problems
@@ -132,9 +157,9 @@ def _returned(address: Mapping[str, str]) -> bool:
     return not address and st.session_state.get(state.LAST_PAGE, PAGE) != PAGE
 
 
-def _value(name: str, text: str) -> Any:
+def _value(name: str, text: str, task: str) -> Any:
     if name in LIMITS:
-        return LIMITS[name].parse(text, name)
+        return LIMITS[name].read(text, name, str(catalogue.current().row("tasks", task)["metric"]))
     if name in ("origins", "sweeps"):
         words = [w for w in text.split(",") if w]
         if name == "origins":

@@ -15,7 +15,7 @@ from engine.figures.front_info import FrontInfo
 from engine.figures.hover import quality_words
 from engine.figures.pareto_info import cost_words
 from engine.home import Home
-from pages.parts import charts, frame, front_filters, front_longer, front_state, links
+from pages.parts import charts, frame, front_filters, front_longer, front_state, links, subject
 from pages.parts.front_data import Shown
 from pages.parts.words import count, find, say
 
@@ -52,11 +52,12 @@ def _keep() -> None:
 def _table(home: Home, shown: Shown, info: FrontInfo) -> None:
     st.caption(say("front_view.table_help"))
     rows, names = _front_rows(shown, info)
+    scale = subject.scale()
     columns = {"page": [links.trial(str(r["key"])) for r in rows]}
     if len(info.lines) > 1:
         columns["series"] = names
     columns |= {
-        "quality": [100 * r["quality"] for r in rows], "kilobytes": [r["packed_bytes"] / 1e3 for r in rows],
+        "quality": [scale * r["quality"] for r in rows], "kilobytes": [r["packed_bytes"] / 1e3 for r in rows],
         "milliseconds": [r.get("latency_ms") for r in rows], "macs": [(r.get("macs") or 0) / 1e3 for r in rows],
     }  # fmt: skip
     columns |= _sure(home, shown, info, rows)
@@ -75,7 +76,8 @@ def _worded(name: str, value: Any) -> Any:
 
 def _sure(home: Home, shown: Shown, info: FrontInfo, rows: list[Row]) -> dict[str, list[Any]]:
     """How likely each point is on the front, its interval, and the cheapest that it cannot be told from."""
-    ends = [(f"{100 * r['quality_low']:.1f}", f"{100 * r['quality_high']:.1f}") for r in rows]
+    scale, form = subject.scale(), subject.digits()
+    ends = [(form % (scale * r["quality_low"]), form % (scale * r["quality_high"])) for r in rows]
     found: dict[str, list[Any]] = {"interval": [say("front_view.interval", low=low, high=high) for low, high in ends]}
     found["seeds"] = [r.get("seeds") or 1 for r in rows]
     if info.chance is None or len(info.lines) != 1:
@@ -108,7 +110,7 @@ def _front_rows(shown: Shown, info: FrontInfo) -> tuple[list[Row], list[str]]:
 
 def _columns() -> dict[str, Any]:
     number = functools.partial(st.column_config.NumberColumn)
-    kinds: dict[str, Any] = {"quality": "%.1f", "kilobytes": "%.2f", "milliseconds": "%.4f", "macs": "%.0f"}
+    kinds: dict[str, Any] = {"quality": subject.digits(), "kilobytes": "%.2f", "milliseconds": "%.4f", "macs": "%.0f"}
     found = {name: number(say(f"front_column.{name}"), format=form) for name, form in kinds.items()}
     names = ("series", "student", "loss", "temperature", "pruning", "bits", "epochs", "origin", "machine")
     found |= {name: say(f"front_column.{name}") for name in names}

@@ -13,9 +13,10 @@ import streamlit as st
 from engine import api, catalogue, figures
 from engine.errors import StillhouseError
 from engine.figures.compare import LETTERS, SYMBOLS, colours_of
+from engine.figures.hover import quality_words
 from engine.home import Home
-from engine.units import format_bytes, format_ms, format_seconds, format_share
-from pages.parts import charts, links, results_compare, results_state, story, widgets
+from engine.units import format_bytes, format_ms, format_seconds
+from pages.parts import charts, links, results_compare, results_state, story, subject, widgets
 from pages.parts.results_compare import Place
 from pages.parts.words import count, find, number, say, times
 
@@ -46,7 +47,8 @@ def _charts(runs: Sequence[Row], gaps: Sequence[Mapping[str, float | None]], the
     with left:
         st.html(charts.title(say("results_beside.gaps"), say("results_beside.gaps_sub")))
         found = figures.gaps_info(gaps)
-        _draw("results_gaps", figures.gaps_figure(found, theme, height=HEIGHT), figures.alt_gaps(found))
+        _draw("results_gaps", figures.gaps_figure(found, theme, height=HEIGHT, metric=metric),
+              figures.alt_gaps(found, metric=metric))  # fmt: skip
     with right:
         st.html(charts.title(say("results_beside.curves"), say("results_beside.curves_sub")))
         info = figures.compare_info([run.get("curve") or () for run in runs], metric)
@@ -101,7 +103,7 @@ def _numbers(
     def sized(name: str, write: Any) -> list[tuple[str, str]]:
         return [_sized(row.get(name), first.get(name), write, row is first) for row in rows]
 
-    qualities = [(format_share(r["quality"]), _range(r, "quality", format_share)) for r in rows]
+    qualities = [(subject.quality(r), _range(r, "quality", lambda v: quality_words(v, subject.metric()))) for r in rows]
     apart = [(say("results_beside.first"), "")] + [_apart(gap) for gap in gaps]
     took = [(format_seconds(run["seconds"]) if run.get("seconds") else NOTHING, "") for run in runs]
     return [
@@ -118,11 +120,13 @@ def _numbers(
 
 
 def _apart(gap: Mapping[str, Any]) -> tuple[str, str]:
-    points = say("results_beside.points", points=f"{100 * gap['difference']:+.2f}".replace("-", "−"))
+    measure = subject.metric()
+    points = say("results_beside.points", points=subject.gap(gap["difference"], measure))
     if gap["low"] is None:
         return points, say("results_beside.no_interval")
-    ends = {name: f"{100 * gap[name]:+.2f}".replace("-", "−") for name in ("low", "high")}
-    verdict = "better" if gap["low"] > 0 else "worse" if gap["high"] < 0 else "level"
+    ends = {name: subject.gap(gap[name], measure) for name in ("low", "high")}
+    more = subject.direction() == "maximize"
+    verdict = "level" if gap["low"] <= 0 <= gap["high"] else "better" if (gap["low"] > 0) == more else "worse"
     return points, say(f"results_beside.{verdict}", **ends)
 
 

@@ -9,13 +9,14 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from pages.parts import details, links, results_filters, results_state
+from pages.parts import details, links, results_filters, results_state, subject
 from pages.parts.results_table import COLUMNS, MOST_CHOSEN, Column, Marks, Row, View, note_of, page_of, pages
 from pages.parts.words import find, say
 
 ROW_PIXELS, HEAD_PIXELS, MOST_PIXELS = 35, 38, 460
 OPENED = "results_opened"
-FORMATS = {"share": "%.1f %%", "bytes": "%.2f", "ms": "%.3f", "count": "localized", "number": "%.3g", "seconds": "%.1f"}
+FORMATS = {"share": "%.1f %%", "bytes": "%.2f", "ms": "%.3f", "count": "localized", "number": "%.3g", "seconds": "%.1f",
+           "quality": "%.3f"}  # fmt: skip
 SCALES = {"bytes": 1000.0, "share": 0.01}
 PLACES = {"origin": "results_origin.", "loss": "recipe.loss.", "pruning": "results_option.methods_",
           "schedule": "recipe.schedule."}  # fmt: skip
@@ -79,9 +80,16 @@ def _cell(column: Column, row: Row, marks: Marks) -> Any:
     value = row.get(column.name)
     if column.kind == "time":
         return details.when(value)
-    if column.kind in SCALES and value is not None:
-        return value / SCALES[column.kind]
+    kind = _kind(column)
+    if kind in SCALES and value is not None:
+        return value / SCALES[kind]
     return _words(column.name, value) if column.kind == "text" else value
+
+
+def _kind(column: Column) -> str:
+    """The column's kind; a quality that is no share is a plain number."""
+    plain = column.name.startswith("quality") and not subject.is_share(subject.metric())
+    return "quality" if plain else column.kind
 
 
 def _words(name: str, value: Any) -> str:
@@ -102,8 +110,8 @@ def _column(column: Column, view: View) -> Any:
     if column.name == "key":
         return st.column_config.ButtonColumn(title, help=help_text, pinned=True, type="tertiary", alignment="left",
                                               key=OPENED)  # fmt: skip
-    if column.kind in FORMATS:
-        return st.column_config.NumberColumn(title, help=help_text, format=FORMATS[column.kind])
+    if (kind := _kind(column)) in FORMATS:
+        return st.column_config.NumberColumn(title, help=help_text, format=FORMATS[kind])
     if column.kind == "flag":
         return st.column_config.CheckboxColumn(title, help=help_text)
     return st.column_config.TextColumn(title, help=help_text, width="medium" if column.name in WIDE else None)

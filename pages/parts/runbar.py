@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from engine import api, api_statistics
+from engine import api, api_statistics, catalogue
 from engine.api_statistics import USUAL_SEEDS
 from engine.home import Home
 from engine.units import format_seconds
@@ -52,7 +52,18 @@ def active_preset(form: Form) -> str | None:
 @functools.lru_cache(maxsize=64)
 def preset(name: str, task: str) -> dict[str, Any]:
     """All settings of a preset: the task's defaults with its own changes; do not alter the answer."""
-    return _settings(choices.read({"task": task, **PRESETS[name]}).values)
+    return _settings(choices.read({"task": task, **_changes(name, task)}).values)
+
+
+def _changes(name: str, task: str) -> dict[str, Any]:
+    """What a preset changes: its own student where the task has it, the task's usual or smallest one elsewhere."""
+    changes, students = dict(PRESETS[name]), catalogue.current().students(task)
+    if changes.get("student", students[0]) in students:
+        return changes
+    changes.pop("epochs", None)
+    if name == "fast":
+        return changes | {"student": students[0]}
+    return changes | {"student": choices.defaults(task)["student"], "pruning": "magnitude"}
 
 
 def _settings(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages.parts import choices
+from pages.parts import choices, subject
 from pages.parts.choices import Form
 
 VALUES, WRITTEN, PROBLEMS, JOBS = "_values", "_written", "_problems", "_jobs"
@@ -25,7 +25,10 @@ def sync() -> Form:
     """
     address = st.query_params.to_dict()
     fresh = address != st.session_state.get(WRITTEN) and not _late(address) and not _returned(address)
-    form = choices.read(address, parse=True) if fresh else choices.read(_current())
+    source = address if fresh else _current()
+    form = choices.read(source, parse=fresh)
+    if subject.name(form.get("task")):  # what each setting means is said in the words of the task
+        form = choices.read(source, parse=fresh)
     if not fresh and _settings_moved(form):
         form.values["point"] = ""  # the page describes the settings again, not what was clicked before
     changed = _store(form)

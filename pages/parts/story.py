@@ -8,9 +8,11 @@ from html import escape
 from typing import Any
 
 from engine import figures
+from engine.figures.hover import quality_words
 from engine.figures.words import Facts
-from engine.units import format_bytes, format_ms, format_share
-from pages.parts.words import find, points, say, times
+from engine.units import format_bytes, format_ms
+from pages.parts import subject
+from pages.parts.words import find, say, times
 
 Row = Mapping[str, Any]
 Paired = Mapping[str, Mapping[str, float]]
@@ -21,7 +23,8 @@ OTHERS = ("teacher", "dense")
 def sentence(run: Row, role: str, paired: Paired) -> str:
     """One sentence with ** around what matters. ``run``: a run object, ``paired``: paired differences by name."""
     facts = figures.facts(run, paired)
-    opening = say("story.opening", quality=format_share(facts.value), size=format_bytes(facts.packed_bytes))
+    quality = quality_words(facts.value, facts.metric)
+    opening = say("story.opening", quality=quality, size=format_bytes(facts.packed_bytes))
     others = {"trial": OTHERS, "teacher": ()}.get(role, ("teacher",))
     against = [_sizes(facts, others), *(_gap(facts, name, paired) for name in others)]
     if "dense" in others:
@@ -60,7 +63,7 @@ def recipe_words(row: Row) -> str:
 def numbers(row: Row) -> list[tuple[str, str, str]]:
     """(term, value, note) of one point's numbers, in the order in which they are shown."""
     found = [
-        (say("fact.quality"), format_share(row["quality"]), _range(row, "quality", format_share)),
+        (say("fact.quality"), subject.quality(row), _quality_range(row)),
         (say("fact.packed"), format_bytes(row["packed_bytes"]), say("fact.onnx", size=format_bytes(row["onnx_bytes"]))),
     ]
     if row.get("latency_ms"):
@@ -93,10 +96,12 @@ def _gap(facts: Facts, name: str, paired: Paired) -> str:
     if difference is None:
         return ""
     beside, other = getattr(facts, f"beside_{name}"), say(f"story.{name}")
+    told = subject.gap(difference / 100, facts.metric, signed=False)
     if beside == "unknown":
-        return say("story.below" if difference < 0 else "story.above", points=points(difference / 100), other=other)
-    ends = {k: f"{100 * paired[name][k]:+.1f}".replace("-", "−") for k in ("low", "high")}
-    return say(f"story.gap_{beside}", points=points(difference / 100), other=other, **ends)
+        return say("story.below" if difference < 0 else "story.above", points=told, other=other)
+    scale, form = (100, "+.1f") if subject.is_share(facts.metric) else (1, "+.3f")
+    ends = {k: f"{scale * paired[name][k]:{form}}".replace("-", "−") for k in ("low", "high")}
+    return say(f"story.gap_{beside}", points=told, other=other, **ends)
 
 
 def _bits(run: Row) -> int:
@@ -124,6 +129,12 @@ def _bits_words(row: Row) -> str:
 def _range(row: Row, name: str, write: Any, unit: str = "") -> str:
     low, high = row.get(f"{name}_low{unit}"), row.get(f"{name}_high{unit}")
     return "" if low is None or high is None else say("fact.range", low=write(low), high=write(high))
+
+
+def _quality_range(row: Row) -> str:
+    if row.get("quality_low") is None or row.get("quality_high") is None:
+        return ""
+    return say("fact.range", low=subject.quality(row, "quality_low"), high=subject.quality(row, "quality_high"))
 
 
 def html(text: str) -> str:

@@ -11,7 +11,7 @@ import streamlit as st
 from engine import figures
 from engine.figures.sides import alt_text as alt_sides
 from engine.figures.sides import sides_figure, sides_info
-from pages.parts import charts, legend, links, points
+from pages.parts import charts, legend, links, points, subject
 from pages.parts.words import say
 
 Row = Mapping[str, Any]
@@ -21,12 +21,12 @@ ON_SELECT: Literal["rerun"] = "rerun"
 
 
 def front(rows: Sequence[Row], theme: str, waiting: str) -> None:
-    """Accuracy against bytes and against latency; a click opens the point's own page."""
+    """Quality against bytes and against latency; a click opens the point's own page."""
     stamp = points.stamp(rows)
     for column, cost in zip(st.columns(2, gap="small"), charts.COSTS, strict=True):
         with column, st.container(border=True):
             st.html(charts.title(say(f"chart.{cost}.title"), say("sweep_view.front_sub")))
-            drawn, alt = _front(rows, stamp, cost, theme, waiting)
+            drawn, alt = _front(rows, stamp, cost, theme, waiting, (subject.metric(), subject.direction()))
             _clickable(drawn, f"sweep_{cost}", alt)
     if rows:
         legend.draw(rows, theme, False)
@@ -34,7 +34,7 @@ def front(rows: Sequence[Row], theme: str, waiting: str) -> None:
 
 def side_by_side(entries: Sequence[Row], axis: str, names: Sequence[str], lines: Sequence[str], theme: str) -> None:
     """The values of one setting, each with its interval."""
-    info = sides_info(entries, axis, names, lines=lines)
+    info = sides_info(entries, axis, names, lines=lines, metric=subject.metric())
     drawn = go.Figure(_in_font(sides_figure(info, theme, height=HEIGHT)))
     _clickable(drawn, "sweep_sides", alt_sides(info))
     if info.left_out:
@@ -54,9 +54,9 @@ def _clickable(drawn: go.Figure, name: str, alt: str) -> None:
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _front(_rows: Sequence[Row], stamp: int, cost: str, theme: str, waiting: str) -> Any:
+def _front(_rows: Sequence[Row], stamp: int, cost: str, theme: str, waiting: str, measure: charts.Measure) -> Any:
     rows, chances = charts.likely(_rows, stamp, cost)
-    info = figures.pareto_info(rows, cost, chances=chances)
+    info = figures.pareto_info(rows, cost, chances=chances, metric=measure[0], direction=measure[1])
     drawn = figures.pareto_figure(info, theme, height=HEIGHT)
     drawn["layout"] |= {"showlegend": False, "margin": {"l": 8, "r": 12, "t": 10, "b": 8}}
     if not _rows:

@@ -17,6 +17,7 @@ from typing import Any
 from engine import catalogue, teacher_recipes
 from engine.errors import InputError
 from engine.knobs import Knob, canonical_float
+from engine.modalities import positions
 from engine.recipe import DATA, MAX_EPOCHS, MAX_SEED
 from pages.parts.words import find, say
 
@@ -101,6 +102,12 @@ def knobs_of(node: Node, task: str) -> dict[str, Knob]:
         Knob("without", "str", None, _help("without"), choices=tuple(row.get("class_names", ())), optional=True),
     )
     return {k.name: k for k in knobs} if node.kind == SWEEP else {}
+
+
+def shared(task: str) -> tuple[str, ...]:
+    """The shared settings that a task has: labels are counted and classes left out where an example has one label."""
+    several = positions(catalogue.current().row("tasks", task)) > 1
+    return tuple(n for n in SHARED if not (several and n in ("labels", "without")))
 
 
 def expand(setting: Setting, knob: Knob) -> tuple[Any, ...]:

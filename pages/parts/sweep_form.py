@@ -13,7 +13,7 @@ from engine import catalogue
 from engine.api_statistics import USUAL_SEEDS
 from pages.parts import sweep_draft, sweep_edit, sweep_state
 from pages.parts.sweep_cells import cell, label_of, rare
-from pages.parts.sweep_draft import EACH, LOSSES, ONE, SHARED, STAGES, TOGETHER, Draft, Node, Setting
+from pages.parts.sweep_draft import EACH, LOSSES, ONE, STAGES, TOGETHER, Draft, Node, Setting
 from pages.parts.words import say
 
 CHOSEN = "_sweep_order"
@@ -26,7 +26,7 @@ def editor(draft: Draft, problems: Mapping[int, str]) -> None:
     with st.container(border=True, key="sweep_shared"):
         st.html(f'<h2 class="sh-title">{escape(say("sweep_form.shared"))}</h2>')
         _task(draft)
-        _cells(draft.root, draft.task, SHARED)
+        _cells(draft.root, draft.task, sweep_draft.shared(draft.task))
         _seeds(draft)
     order = _orders(draft)
     for number, phase in enumerate(order.nodes, 1):
@@ -143,7 +143,7 @@ def _losses(draft: Draft, phase: Node, problems: Mapping[int, str]) -> None:
         st.html(f'<h3 class="sh-group">{escape(say("sweep_form.losses"))}</h3>')
         if len(pieces) > 1:
             _how(phase, "losses", (TOGETHER, EACH), phase.get("losses").first)
-        _add(phase, LOSSES)
+        _add(phase, LOSSES, draft.task)
     for i, piece in enumerate(pieces):
         _piece(draft, piece, i, len(pieces), problems)
     if any(catalogue.current().row(LOSSES, p.name).get("needs_teacher") for p in pieces):
@@ -154,7 +154,7 @@ def _stages(draft: Draft, phase: Node, problems: Mapping[int, str]) -> None:
     pieces = phase.only(STAGES)
     with st.container(horizontal=True, vertical_alignment="bottom", key=f"stages_{phase.uid}"):
         st.html(f'<h3 class="sh-group">{escape(say("sweep_form.stages"))}</h3>')
-        _add(phase, STAGES)
+        _add(phase, STAGES, draft.task)
     for i, piece in enumerate(pieces):
         _piece(draft, piece, i, len(pieces), problems)
     if not pieces:
@@ -202,8 +202,8 @@ def _teacher_title(name: str) -> str:
     return str(catalogue.current().row("models", name)["title"])
 
 
-def _add(phase: Node, kind: str) -> None:
-    """A menu that adds a loss or stage and shows its title again."""
+def _add(phase: Node, kind: str, task: str) -> None:
+    """A menu that adds a loss or stage that suits the task, and shows its title again."""
     place = sweep_state.hold(f"sw{phase.uid}_add_{kind}", None)
     word = "loss" if kind == LOSSES else "stage"
 
@@ -214,8 +214,8 @@ def _add(phase: Node, kind: str) -> None:
     def title(name: str) -> str:
         return str(catalogue.current().row(kind, name)["title"])
 
-    st.selectbox(say(f"sweep_form.add_{word}_help"), catalogue.current().names(kind), key=place, index=None, width=190,
-                 placeholder=say(f"sweep_form.add_{word}"), format_func=title, on_change=added,
+    st.selectbox(say(f"sweep_form.add_{word}_help"), catalogue.current().suited(kind, task), key=place, index=None,
+                 width=190, placeholder=say(f"sweep_form.add_{word}"), format_func=title, on_change=added,
                  label_visibility="collapsed")  # fmt: skip
 
 
@@ -280,6 +280,6 @@ def _new_phase(name: str, task: str) -> dict[str, Any]:
     if name == "taught" and "kd" in rows.rows["losses"] and rows.teachers(task):
         return {"epochs": 1, "loss": {"name": "kd"}, "teachers": rows.teachers(task)[:1], "stages": []}
     if name == "compress":
-        known = [n for n in COMPRESS if n in rows.rows["stages"]]
+        known = [n for n in COMPRESS if n in rows.suited("stages", task)]
         return {"epochs": 0, "stages": [{"name": n} for n in known]}
     return {"epochs": 1, "loss": {"name": "cross_entropy"}, "stages": []}

@@ -9,9 +9,10 @@ from typing import Any
 import streamlit as st
 
 from engine import api_sides
+from engine.figures.hover import quality_words
 from engine.home import Home
-from engine.units import format_bytes, format_ms, format_seconds, format_share
-from pages.parts import points, sweep_charts, sweep_state
+from engine.units import format_bytes, format_ms, format_seconds
+from pages.parts import points, subject, sweep_charts, sweep_state
 from pages.parts.sweep_words import orders_of, setting_words, value_words
 from pages.parts.words import say
 
@@ -99,7 +100,7 @@ def _row(name: str, cell: Row | None, first: bool) -> str:
     if cell is None:
         return f'<tr>{head}<td colspan="{len(COLUMNS) - 1}">{escape(say("sweep_sides.none"))}</td></tr>'
     quality = say(
-        "sweep_sides.interval", value=format_share(cell["quality"]), low=_short(cell["low"]), high=_short(cell["high"])
+        "sweep_sides.interval", value=_whole(cell["quality"]), low=_short(cell["low"]), high=_short(cell["high"])
     )
     time = format_ms(cell["latency_ms"]) if cell["latency_ms"] is not None else ""
     values = (
@@ -115,11 +116,18 @@ def difference(cell: Row) -> str:
     if cell["difference"] is None:
         return ""
     low, high = cell["difference_low"], cell["difference_high"]
-    verdict = "better" if low > 0 else "worse" if high < 0 else "level"
-    numbers = [f"{100 * v:+.1f}".replace("-", "−") for v in (cell["difference"], low, high)]
+    more = subject.direction() == "maximize"
+    verdict = "level" if low <= 0 <= high else "better" if (low > 0) == more else "worse"
+    scale, form = (100, "+.1f") if subject.is_share(subject.metric()) else (1, "+.3f")
+    numbers = [f"{scale * v:{form}}".replace("-", "−") for v in (cell["difference"], low, high)]
     said = say("sweep_sides.interval", value=numbers[0], low=numbers[1], high=numbers[2])
     return f"{said} {say(f'sweep_sides.verdict_{verdict}')}"
 
 
-def _short(share: float) -> str:
-    return f"{100 * share:.1f}"
+def _whole(value: float) -> str:
+    return quality_words(value, subject.metric())
+
+
+def _short(value: float) -> str:
+    """The end of an interval, without the sign of percent."""
+    return _whole(value).removesuffix(" %")

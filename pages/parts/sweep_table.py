@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from engine.home import Home
-from pages.parts import charts, links
+from pages.parts import charts, links, subject
 from pages.parts.sweep_charts import ON_SELECT
 from pages.parts.sweep_words import value_words
 from pages.parts.words import say
@@ -29,7 +29,8 @@ def panel(home: Home, status: Row, rows: Sequence[Row]) -> None:
         if not shown:
             st.caption(say("sweep_view.trials_empty"))
             return
-        shown = sorted(shown, key=lambda r: -(r["quality"] or 0))[:MOST]
+        sign = 1 if subject.direction() == "maximize" else -1
+        shown = sorted(shown, key=lambda r: -sign * (r["quality"] or 0))[:MOST]
         labels = [a["label"] for a in status["axes"]]
         found = st.dataframe([_cells(r, labels) for r in shown], key=f"sweep_table_{status['id']}", hide_index=True,
                              on_select=ON_SELECT, selection_mode="single-row", column_config=_columns(shown),
@@ -38,18 +39,19 @@ def panel(home: Home, status: Row, rows: Sequence[Row]) -> None:
 
 
 def _cells(row: Row, labels: Sequence[str]) -> dict[str, Any]:
-    setting = row.get("setting") or {}
+    setting, scale = row.get("setting") or {}, subject.scale()
     # an axis may hold words and numbers: a column has one type
     cells = {label: "" if label not in setting else value_words(setting[label]) for label in labels}
     kind = row["origin"] if row["origin"] == "grid" else row["role"]
-    cells |= {"origin": say(f"sweep_view.kind_{kind}"), "quality": 100 * row["quality"]}
-    cells |= {"low": 100 * row["quality_low"], "high": 100 * row["quality_high"], "bytes": row["packed_bytes"] / 1000}
+    cells |= {"origin": say(f"sweep_view.kind_{kind}"), "quality": scale * row["quality"]}
+    cells |= {n: scale * row[f"quality_{n}"] for n in ("low", "high")} | {"bytes": row["packed_bytes"] / 1000}
     return cells | {"latency": row["latency_ms"], "seconds": row["seconds"], "key": row["key"][: links.SHOWN_KEY]}
 
 
 def _columns(shown: Sequence[Row]) -> dict[str, Any]:
     number = st.column_config.NumberColumn
-    shares = {n: number(say(f"sweep_view.{n}"), format="%.1f %%") for n in ("quality", "low", "high")}
+    form = subject.digits(percent=True)
+    shares = {n: number(say(f"sweep_view.{n}"), format=form) for n in ("quality", "low", "high")}
     own = {
         "bytes": number(say("sweep_view.bytes"), format="%.2f kB"),
         "latency": number(say("sweep_view.latency"), format="%.4f ms"),

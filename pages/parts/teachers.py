@@ -20,7 +20,7 @@ NAMES = ("taught", "assistant", "teacher_epochs")
 def knobs(values: Mapping[str, Any], usual: Mapping[str, Any]) -> Iterator[Knob]:
     """The fields for the loss in ``values``, one after the other: later ones look at earlier ones there."""
     loss = catalogue.current().row("losses", values["loss"])
-    if not loss.get("needs_teacher"):
+    if not loss.get("needs_teacher") or "teacher" not in values:
         return
     ways = (SEVERAL,) if loss.get("least_teachers", 1) > 1 else WAYS
     yield Knob("taught", "str", ways[0], _help("taught"), choices=ways)

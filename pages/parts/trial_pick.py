@@ -9,8 +9,8 @@ import streamlit as st
 
 from engine import api
 from engine.home import Home
-from engine.units import format_bytes, format_ms, format_share
-from pages.parts import charts, details, links, story, trial_state
+from engine.units import format_bytes, format_ms
+from pages.parts import charts, details, links, story, subject, trial_state
 from pages.parts.words import say
 
 Row = Mapping[str, Any]
@@ -35,7 +35,7 @@ def newest(home: Home, count: int = NEWEST) -> list[Row]:
     if rows:
         return sorted(rows, key=lambda r: -float(r["created"]))[:count]
     came = [r for task in tasks for r in api.rows(home, task, ("shipped",)) if r["role"] != "teacher"]
-    return sorted(came, key=lambda r: -float(r["quality"]))[:count]
+    return sorted(came, key=lambda r: -float(r["quality"]) if subject.is_share(r["metric"]) else 0.0)[:count]
 
 
 def key_field() -> None:
@@ -48,7 +48,7 @@ def _line(row: Row) -> None:
     name, quality, size, time, when = st.columns([3.2, 1, 1, 1, 1.6], vertical_alignment="center", gap="small")
     with name:
         links.link("trial", {"key": row["key"][: links.SHOWN_KEY]}, words_of(row))
-    quality.caption(format_share(row["quality"]))
+    quality.caption(subject.quality(row))
     size.caption(format_bytes(row["packed_bytes"]))
     time.caption(format_ms(row["latency_ms"]) if row.get("latency_ms") else say("trial_pick.untimed"))
     when.caption(details.when(row["created"]))

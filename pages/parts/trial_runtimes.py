@@ -8,9 +8,10 @@ from typing import Any
 import streamlit as st
 
 from engine import api, api_rows, api_runtimes
+from engine.figures.hover import quality_words
 from engine.home import Home
-from engine.units import format_bytes, format_ms, format_share
-from pages.parts import charts, frame, trial_html, trial_wait, who
+from engine.units import format_bytes, format_ms
+from pages.parts import charts, frame, subject, trial_html, trial_wait, who
 from pages.parts.trial_state import BATCHES
 from pages.parts.words import find, say, times
 
@@ -85,7 +86,7 @@ def _measured(now: Row) -> None:
 
 def _line(row: Row) -> list[str]:
     quality, gap, none = row["quality"], row["difference"], say("trial_runtimes.none")
-    value, low, high = (format_share(quality[n]) for n in ("value", "low", "high"))
+    value, low, high = (quality_words(quality[n], subject.metric()) for n in ("value", "low", "high"))
     over = none
     if gap is not None and row["name"] != FLOAT:
         over = say("trial_runtimes.difference", **{n: _signed(gap[n]) for n in ("value", "low", "high")})
@@ -116,8 +117,8 @@ def _name(name: str) -> str:
     return find(f"trial_runtimes.name.{name}") or name
 
 
-def _signed(share: float) -> str:
-    return f"{100 * share:+.2f}".replace("-", "−")
+def _signed(difference: float) -> str:
+    return subject.gap(difference, subject.metric())
 
 
 def _unmeasured(home: Home, key: str, now: Row) -> None:

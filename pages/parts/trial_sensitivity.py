@@ -12,7 +12,7 @@ from engine import api, api_rows, api_sensitivity
 from engine.figures.hover import quality_words
 from engine.home import Home
 from engine.units import format_bytes, format_seconds
-from pages.parts import charts, frame, links, trial_charts, trial_html, trial_state, trial_wait, who
+from pages.parts import charts, frame, links, subject, trial_charts, trial_html, trial_state, trial_wait, who
 from pages.parts.trial_state import Asked
 from pages.parts.words import say
 
@@ -193,8 +193,8 @@ def _result(which: str, row: Row, metric: str) -> list[str]:
 
 
 def _lost(loss: float, metric: str, signed: bool = False) -> str:
-    number = f"{100 * loss:+.2f}" if signed else f"{100 * loss:.2f}"
-    return say("trial_sensitivity.points", points=number) if metric == "accuracy" else f"{loss:.3g}"
+    scale, form = (100, ".2f") if subject.is_share(metric) else (1, ".3f")
+    return say("trial_sensitivity.points", points=f"{scale * loss:{'+' if signed else ''}{form}}")
 
 
 __all__ = ["beside_equal", "compared", "panel", "rows"]

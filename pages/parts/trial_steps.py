@@ -7,8 +7,9 @@ from typing import Any
 
 import streamlit as st
 
-from engine.units import format_bytes, format_count, format_ms, format_share
-from pages.parts import charts, trial_charts, trial_html
+from engine.figures.hover import quality_words
+from engine.units import format_bytes, format_count, format_ms
+from pages.parts import charts, subject, trial_charts, trial_html
 from pages.parts.words import find, say
 
 Row = Mapping[str, Any]
@@ -107,7 +108,7 @@ def _line(phase: Row) -> list[str]:
     time = phase.get("latency_ms")
     timed = say("trial_steps.untimed") if time is None else format_ms(time)
     return [
-        phase["name"], format_share(phase["quality"]), format_bytes(phase["packed_bytes"]),
+        phase["name"], quality_words(phase["quality"], subject.metric()), format_bytes(phase["packed_bytes"]),
         format_bytes(phase["onnx_bytes"]), timed + (say("trial_steps.simulated") if phase.get("simulated") else ""),
         f"{phase['nonzero']:,}", format_count(phase["macs"]),
     ]  # fmt: skip

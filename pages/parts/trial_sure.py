@@ -12,14 +12,14 @@ import streamlit as st
 from engine import api, api_statistics, figures
 from engine.api_statistics import OTHERS, USUAL_SEEDS
 from engine.errors import StillhouseError
-from engine.figures import certainty
+from engine.figures import certainty, hover
 from engine.figures.certainty import Bar
 from engine.home import Home
-from pages.parts import charts, frame, links, trial_html, who
+from pages.parts import charts, frame, links, subject, trial_html, who
 from pages.parts.words import find, say
 
 Row = Mapping[str, Any]
-SHARES = ("accuracy", "macro_f1", "top5", "agreement", "calibration_error")
+SHARES = (*hover.SHARES, "agreement", "calibration_error")
 POLL_SECONDS = 2.0
 OPENED = "_sure_clicked"
 ON_SELECT: Literal["rerun"] = "rerun"
@@ -50,14 +50,15 @@ def measures(found: Mapping[str, Row]) -> list[list[str]]:
     return rows
 
 
-def bars(single: Mapping[str, Row], several: Mapping[str, Row]) -> list[Bar]:
+def bars(single: Mapping[str, Row], several: Mapping[str, Row], measure: str = "accuracy") -> list[Bar]:
     """A row for each companion: over seeds where there are several, and this run's own."""
     found = []
+    scale, form = (100, "+.2f") if subject.is_share(measure) else (1, "+.3f")
     for name in OTHERS:
         for pair in (several.get(name), single.get(name)):
             if pair is not None:
-                value, low, high = (100 * pair[k] for k in ("difference", "low", "high"))
-                ends = {"points": f"{value:+.2f}", "low": f"{low:+.2f}", "high": f"{high:+.2f}"}
+                value, low, high = (scale * pair[k] for k in ("difference", "low", "high"))
+                ends = {"points": f"{value:{form}}", "low": f"{low:{form}}", "high": f"{high:{form}}"}
                 text = say(f"trial_sure.verdict_{pair['verdict']}", **ends)
                 row = say("trial_sure.row", name=say(f"trial_sure.against_{name}"), runs=_runs(pair["seeds"]))
                 found.append(Bar(row, value, low, high, pair["seeds"], text))
@@ -66,7 +67,7 @@ def bars(single: Mapping[str, Row], several: Mapping[str, Row]) -> list[Bar]:
 
 def _differences(single: Mapping[str, Row], several: Mapping[str, Row], look: str) -> None:
     st.html(charts.title(escape(say("trial_sure.differences")), escape(say("trial_sure.differences_sub"))))
-    rows = bars(single, several)
+    rows = bars(single, several, subject.metric())
     if not rows:
         st.caption(say("trial_sure.no_answers"))
         return

@@ -9,8 +9,8 @@ import streamlit as st
 
 from engine import api
 from engine.home import Home
-from engine.units import format_bytes, format_share
-from pages.parts import charts, points, story
+from engine.units import format_bytes
+from pages.parts import charts, points, story, subject
 from pages.parts.choices import FULL_PRECISION, Form
 from pages.parts.words import say
 
@@ -54,8 +54,8 @@ def answer(form: Form, grid: Sequence[Row]) -> str:
     near = say("what_if.nearest", asked=f"{100 * asked:.0f} %") if abs(asked - row["sparsity"]) > 1e-6 else ""
     return near + say(
         "what_if.answer", sparsity=f"{100 * row['sparsity']:.0f} %", bits=row["bits"],
-        quality=format_share(row["quality"]), low=format_share(row["quality_low"]),
-        high=format_share(row["quality_high"]), size=format_bytes(row["packed_bytes"]),
+        quality=subject.quality(row), low=subject.quality(row, "quality_low"),
+        high=subject.quality(row, "quality_high"), size=format_bytes(row["packed_bytes"]),
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import streamlit as st
 
 from engine import catalogue
 from engine.knobs import Knob
-from pages.parts import state
+from pages.parts import choices, state
 from pages.parts.choices import FULL_PRECISION, Field, Form
 from pages.parts.words import count, find, number, say
 
@@ -89,7 +89,9 @@ def _choices(field: Field, label: str, help_text: str) -> None:
         return title_of(field.name, value)
 
     options: list[Any] = [*([None] if field.knob.optional else []), *field.knob.choices]
-    if field.name in KINDS:
+    if field.name == "task":
+        st.selectbox(label, options, key="task", help=help_text, format_func=words, on_change=_task_changed)
+    elif field.name in KINDS:
         if field.name in ("student", "assistant"):
             options = catalogue.current().students(st.session_state["task"])
         st.selectbox(label, options, key=field.name, help=help_text, format_func=words)
@@ -99,6 +101,11 @@ def _choices(field: Field, label: str, help_text: str) -> None:
                              on_change=changed or "rerun", width="stretch")  # fmt: skip
     else:
         st.selectbox(label, options, key=field.name, help=help_text, format_func=words)
+
+
+def _task_changed() -> None:
+    """Another task begins with its own default run."""
+    state.choose({**choices.usual(st.session_state["task"]), "point": "", "image": 0})
 
 
 def _pruning_changed() -> None:

@@ -2,7 +2,8 @@
 
 ``pages/words/<language>/`` holds one file a page and ``common.json`` for what several pages say; together they are one
 tree, nested by place, and ``say("run.button")`` walks it. Help of knobs, tasks, models, losses and stages is not
-repeated there: the catalogue is its English source.
+repeated there: the catalogue is its English source. What is said otherwise of texts than of images stands at the same
+place in ``<language>/text/``, of running text in ``<language>/tokens/``; all else is said of any task.
 """
 
 from __future__ import annotations
@@ -14,15 +15,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pages.parts import subject
+
 FOLDER = Path(__file__).resolve().parents[1] / "words"
 LANGUAGE = "en"
 
 
-@functools.lru_cache(maxsize=8)
-def load(language: str = LANGUAGE) -> Mapping[str, Any]:
-    """The messages of one language; two files that claim the same place are a mistake in the program."""
+@functools.lru_cache(maxsize=16)
+def load(language: str = LANGUAGE, of: str = "") -> Mapping[str, Any]:
+    """The messages of one language, or those that are special to the examples ``of`` one kind of task.
+
+    Two files that claim the same place are a mistake in the program.
+    """
     messages: dict[str, Any] = {}
-    for path in sorted((FOLDER / language).glob("*.json")):
+    for path in sorted((FOLDER / language / of).glob("*.json")):
         found = json.loads(path.read_text(encoding="utf-8"))
         if twice := found.keys() & messages.keys():
             raise ValueError(f"{path.name} repeats {sorted(twice)}")
@@ -31,8 +37,13 @@ def load(language: str = LANGUAGE) -> Mapping[str, Any]:
 
 
 def find(key: str, language: str = "") -> str | None:
-    """The message at a dotted key, or None."""
-    entry: Any = load(language or os.environ.get("STILLHOUSE_LANGUAGE", LANGUAGE))
+    """The message at a dotted key, or None: what is special to the page's task before what is said of any."""
+    spoken = language or os.environ.get("STILLHOUSE_LANGUAGE", LANGUAGE)
+    special = _at(load(spoken, subject.modality()), key)
+    return special if special is not None else _at(load(spoken), key)
+
+
+def _at(entry: Any, key: str) -> str | None:
     for name in key.split("."):
         if not isinstance(entry, Mapping) or name not in entry:
             return None
