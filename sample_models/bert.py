@@ -51,9 +51,16 @@ def make(vocabulary: int, classes: int, layers: int, width: int) -> nn.Module:
 
 
 def taps(layers: int) -> dict[str, str]:
-    """The features before the head [B, H] and the states after the first and the last layer [B, T, H]."""
+    """The features before the head [B, H], states after a layer and its queries, keys and values [B, T, H]."""
     layer = "bert.encoder.layer."
-    return {"last_feature": "pool", "last_states": f"{layer}{layers - 1}", "first_states": f"{layer}0"}
+    depths = {"first": 0, "middle": layers // 2, "last": layers - 1}
+    states = {f"{depth}_states": f"{layer}{depths[depth]}" for depth in ("first", "last")}
+    parts = {
+        f"{depth}_{part}": f"{layer}{number}.attention.self.{part}"
+        for depth, number in depths.items()
+        for part in ("query", "key", "value")
+    }
+    return {"last_feature": "pool", **states, **parts}
 
 
 def _size(layers: int, width: int, seconds: float, rate: float, parameters: tuple[int, int], help_: str) -> TextSize:
