@@ -19,6 +19,6 @@ def test_quick_run() -> None:
     assert (
         row["ratio"] > 2
     )  # 5 and more is asked of the full run (`make bench`); this one shares the machine with tests
-    assert row["fit_images_per_second"] > row["plain_images_per_second"] > 0
+    assert row["fit_examples_per_second"] > row["plain_examples_per_second"] > 0
     assert 0.01 < row["share"] < 1.5
     assert all(math.isfinite(value) for value in row.values())
