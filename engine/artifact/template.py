@@ -21,7 +21,7 @@ from engine.artifact import matmul, qdq, stem, tables
 from engine.artifact.conversions import conversions
 from engine.artifact.export import structure
 from engine.artifact.fold import Arrays, Layer, fold, layers_of, pooled_gammas
-from engine.artifact.graph import Graph
+from engine.artifact.graph import Graph, Node
 from engine.artifact.kernels import AUTO, choose
 from engine.artifact.matmul import Product as Way
 from engine.artifact.packing import Coded, Codes, Looked, Product, pack
@@ -169,7 +169,7 @@ class _Variant:
         tables.rewrite(graph, known, dict(key.tables))
         matmul.rewrite(graph, layers, self.products)
         for node in graph.nodes:
-            node.name = layers[id(node)].name if id(node) in layers else ""
+            node.name = layers[id(node)].name if id(node) in layers else _place(node)
         self.layers = {layer.name: layer for layer in layers.values()}
         self.conversions = conversions(graph)
         data = graph.finish().SerializeToString()
@@ -251,6 +251,11 @@ def _coded(code: Code) -> Coded | Looked:
     if isinstance(code, TableCode):
         return Looked(code.integers, code.table, code.start, code.factor)
     return Coded(code.integers, code.scale, code.zero, code.group)
+
+
+def _place(node: Node) -> str:
+    """Where two activations are multiplied, as in a transformer's attention: module and "MatMul"; "" elsewhere."""
+    return node.name.strip("/").replace("/", ".") if node.op_type == "MatMul" else ""
 
 
 def _literals(data: bytes, holes: list[Span]) -> list[bytes]:

@@ -26,7 +26,8 @@ CONVERTING = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "Ca
               "ReorderOutput")  # fmt: skip
 INTEGER = ("QLinearConv", "ConvInteger", "QLinearMatMul", "QGemm", "MatMulInteger", "MatMulIntegerToFloat",
            "DynamicQuantizeMatMul", "MatMulNBits")  # fmt: skip
-FLOAT = ("Conv", "FusedConv", "NhwcFusedConv", "Gemm", "FusedGemm", "MatMul", "FusedMatMul")
+FLOAT = ("Conv", "FusedConv", "NhwcFusedConv", "Gemm", "FusedGemm", "MatMul", "FusedMatMul", "Attention",
+         "MultiHeadAttention", "LSTM", "GRU")  # fmt: skip
 CONVERSION, INTEGERS, FLOATS, OTHER = "conversion", "integer", "float", "other"
 KINDS = (INTEGERS, FLOATS, CONVERSION, OTHER)
 PROFILED = (1, 8, 32)  # batch sizes of an inspection
