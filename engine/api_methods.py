@@ -98,13 +98,15 @@ def pictures(path: Path = PATH) -> Pictures:
 
 
 def recipe(entry: Entry) -> dict[str, Any] | None:
-    """A short run that uses the entry, as JSON; None for a model that cannot be a student, such as a teacher."""
+    """A short run that uses the entry, as JSON; None for a teacher, and for a method that suits no task here."""
     rows = catalogue.current()
     if entry.kind == "tasks":
         return dict(Recipe.from_json(entry.row["default"]).to_json())
     if entry.kind == "models" and entry.row["role"] == "teacher":
         return None
     suitable = [t for t in rows.names("tasks") if modalities.suits(entry.row, modalities.of(rows.row("tasks", t)))]
+    if not suitable:
+        return None
     task = entry.row["tasks"][0] if entry.kind == "models" else suitable[0]
     usual = rows.row("tasks", task)["default"]
     plain = {k: v for k, v in usual.items() if k != "phases"}

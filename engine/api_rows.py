@@ -19,7 +19,7 @@ from engine.search.replicates import family_of
 Row = dict[str, Any]
 SHIPPED = Path(__file__).resolve().parents[1] / "sample_data" / "shipped_results.json"
 COMPRESSING = ("shape", "mask", "quantizer")
-PRUNING = ("prune_", "train_sparse", "factor_")
+PRUNING = ("prune_", "train_sparse", "factor_", "drop_", "group_key")
 AMOUNTS = ("sparsity", "ratio", "amount", "fraction")
 LATENCIES = {"low_ms": "latency_low_ms", "high_ms": "latency_high_ms"}
 MEASURES = ("macro_f1", "agreement", "cross_entropy", "calibration_error")

@@ -99,9 +99,10 @@ def _taught(student: Any, teacher: Any, loss: Any, temperature: Any, weight: Any
 @functools.lru_cache(maxsize=1000)
 def _compressed(sparsity: Any, bits: Any, pruning: Any, schedule: Any, words: Labels) -> str:
     parts = [words["hover_factored"]] if str(pruning).startswith("factor_") else []
+    parts += [words["hover_grouped"]] if pruning == "group_key_values" else []
     if (sparsity or 0.0) > 0:
-        # every method but the removal of channels sets weights to zero
-        what = words["what_channels" if pruning == "channels" else "what_magnitude"]
+        # every method but those that remove parts sets weights to zero
+        what = words.get(f"what_{pruning}", words["what_magnitude"])
         when = words[f"schedule_{schedule or 'one_shot'}"]
         parts.append(words["hover_pruned"].format(sparsity=f"{100 * sparsity:g} %", what=what, schedule=when))
     if bits is not None and bits < 32:

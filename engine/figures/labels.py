@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from engine.figures.wording import Words
+
 Labels = Mapping[str, str]
 
 ENGLISH: Labels = {
@@ -43,8 +45,11 @@ ENGLISH: Labels = {
     "hover_bits": "{bits} bits",
     "hover_by_layer": "layers set one by one",
     "hover_factored": "layers factored into thinner ones",
+    "hover_grouped": "keys and values shared by several heads",
     "what_magnitude": "of the weights are zero",
     "what_channels": "of the channels removed",
+    "what_heads": "of the attention heads removed",
+    "what_drop_layers": "of the layers dropped",
     "schedule_one_shot": "at once",
     "schedule_gradual": "while training",
     "hover_training": "{epochs} epochs, {labels}, seed {seed}",
@@ -271,21 +276,6 @@ ENGLISH: Labels = {
     "short_latency32_ms": "time of 32",
     "short_macs": "multiply-adds",
 }
-
-
-class Words(dict[str, str]):
-    """Words by name; a name that nobody wrote (a new metric, a new cause) reads as itself, so no figure fails on words.
-
-    Hashed by identity and never changed, so that finished texts can be remembered.
-    """
-
-    __hash__ = object.__hash__  # type: ignore[assignment]
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
-    def __missing__(self, name: str) -> str:
-        return name.partition("_")[2].replace("_", " ") or name
 
 
 _COMPLETED: dict[tuple[tuple[str, str], ...], Words] = {}

@@ -11,6 +11,7 @@ from engine.errors import InputError
 from engine.knobs import knob
 from engine.registry import register
 from engine.stages._base import Stage, StageContext
+from engine.weights.attention import places
 from engine.weights.constraint import constraints
 from engine.weights.sharing import alike, tie
 
@@ -26,14 +27,15 @@ class ShareLayers(Stage):
     title = "Share weights between layers"
     help = (
         "Lets layers of equal shape use the same weights: they are trained together, and the file holds them once. It "
-        "computes as much as before. Only networks that repeat a layer can share; here those are residual_23k, "
-        "resnet18 and mobilenet_v3_small. Each place keeps its own BatchNorm. Put it before stages that make zeros."
+        "computes as much as before. Transformers of several blocks share from block to block; of the others "
+        "residual_23k, resnet18 and mobilenet_v3_small repeat a layer. Each place keeps its own BatchNorm. Put it "
+        "before stages that make zeros."
     )
     formula = (
         r"W^{(1)} = \dots = W^{(m)} = W,\qquad \frac{\partial L}{\partial W} = "
         r"\sum_{l=1}^{m} \frac{\partial L}{\partial W^{(l)}}"
     )
-    source = "Lan et al. 2019, ALBERT, arXiv:1909.11942, sections 3.1 and 4.5, for convolutions instead of attention"
+    source = "Lan et al. 2019, ALBERT, arXiv:1909.11942, sections 3.1 and 4.5; for convolutions the same idea"
     expect = (
         "After one epoch residual_23k has 87.6 % in 80 kB, 86.9 with its three blocks shared (46 kB) and 86.6 with all "
         "four equal layers (28 kB; one seed). Shared layers keep their BatchNorm as operations of their own and "
@@ -52,10 +54,10 @@ class ShareLayers(Stage):
 
     def plan(self, model: nn.Module, context: StageContext) -> list[Any]:
         """Which layers become one; :class:`InputError` where none can, or where they are masked already."""
-        layers = dict(self.selected(model, (nn.Conv2d, nn.Linear)))
-        groups = alike(layers, self.size)
+        layers = dict(self.selected(model, (nn.Conv2d, nn.Linear, nn.LayerNorm)))
+        groups = alike(layers, self.size, places(model))
         if layers and not groups:
-            shapes = "layers of equal shape, of which this student has none there; residual_23k repeats its blocks"
+            shapes = "layers of equal shape, of which this student has none there; residual_23k and bert_2 do"
             raise InputError("share_layers.layers", self.layers, shapes)
         if any(constraints(layers[name]) for names in groups for name in names):
             raise InputError("recipe.phases", "share_layers after pruning", "share_layers before what prunes a layer")

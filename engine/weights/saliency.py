@@ -30,12 +30,18 @@ def products(
     with _as_in_training(model):
         for inputs, labels in batches:
             for x, y in zip(torch.split(inputs, EXAMPLES), torch.split(labels, EXAMPLES), strict=True):
-                if bool((y == NO_LABEL).any()):
-                    with torch.no_grad():
-                        y = y.where(y != NO_LABEL, model(x).argmax(1))
-                found = torch.autograd.grad(loss(model, x, y), list(weights.values()), allow_unused=True)
+                cost = loss(model, x, known(model, x, y))
+                found = torch.autograd.grad(cost, list(weights.values()), allow_unused=True)
                 pairs = zip(weights.items(), found, strict=True)
                 yield {n: torch.zeros_like(w) if g is None else g * w.detach() for (n, w), g in pairs}
+
+
+def known(model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
+    """``labels`` with what the model itself answers where there is none."""
+    if not bool((labels == NO_LABEL).any()):
+        return labels
+    with torch.no_grad():
+        return labels.where(labels != NO_LABEL, model(inputs).argmax(-1))
 
 
 def of_step(layers: Mapping[str, nn.Module]) -> dict[str, Tensor]:

@@ -13,14 +13,15 @@ from torch import Tensor, nn
 from engine.weights.constraint import weight_of
 
 
-def alike(layers: Mapping[str, nn.Module], size: int) -> list[list[str]]:
+def alike(layers: Mapping[str, nn.Module], size: int, places: Mapping[str, str] | None = None) -> list[list[str]]:
     """Names of layers that can stand for each other, in groups of at most ``size`` that follow one another.
 
     Equal are shape of weight and bias, stride, padding, dilation and groups; layers that equal no other are left out.
+    ``places``: what a layer does, by its name, for layers that stand only for those that do the same.
     """
     kinds: dict[tuple[object, ...], list[str]] = {}
     for name, layer in layers.items():
-        kinds.setdefault(_kind(layer), []).append(name)
+        kinds.setdefault(((places or {}).get(name), *_kind(layer)), []).append(name)
     parts = [names[i : i + size] for names in kinds.values() for i in range(0, len(names), size)]
     return [part for part in parts if len(part) > 1]
 
@@ -42,4 +43,10 @@ def _kind(layer: nn.Module) -> tuple[object, ...]:
     names = ("stride", "padding", "dilation", "groups", "padding_mode")
     bias = isinstance(getattr(layer, "bias", None), Tensor)
     settings = (getattr(layer, name, None) for name in names)
-    return (isinstance(layer, nn.Conv2d), tuple(weight_of(layer).shape), bias, *settings)
+    return (
+        isinstance(layer, nn.Conv2d),
+        isinstance(layer, nn.LayerNorm),
+        tuple(weight_of(layer).shape),
+        bias,
+        *settings,
+    )

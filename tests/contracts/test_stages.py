@@ -37,7 +37,7 @@ class Case:
     @property
     def repeats(self) -> int:
         """How many equal blocks the network to try it on needs."""
-        return 2 if self.name == "share_layers" else 0
+        return 2 if self.name in ("share_layers", "drop_layers") else 0
 
     @property
     def text(self) -> bool:

@@ -1,0 +1,66 @@
+"""Layer dropping: whole transformer blocks are left out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from engine.knobs import knob
+from engine.registry import register
+from engine.stages._base import Stage, StageContext
+from engine.stages._transformer import blocks_of
+from engine.weights.attention import Skipped, put
+from engine.weights.heads import least_missed
+
+RULES = ("alternate", "last", "importance")
+
+
+@register
+@dataclass(frozen=True)
+class DropLayers(Stage):
+    """Some blocks go; what enters them goes on to the next one."""
+
+    name = "drop_layers"
+    title = "Drop whole layers"
+    help = (
+        "Leaves out whole blocks of a transformer, attention and feed-forward layers alike: what would enter such a "
+        "block goes straight to the next. Time falls as much as weights do. At least one block stays; a student of one "
+        "layer keeps it. Train on afterwards, so that the others get used to it."
+    )
+    formula = r"x_{l+1} = x_l \ \text{ for dropped } l, \qquad x_{l+1} = x_l + f_l(x_l) \ \text{ for all others}"
+    source = (
+        "Fan et al. 2019 (LayerDrop), arXiv:1909.11556 (every other layer, search by loss); Sajjad et al. 2020, "
+        "arXiv:2004.03844, section 3 (last layers, alternate ones)"
+    )
+    expect = (
+        "Each block that goes takes its whole time with it, which no other method for transformers here does. Dropped "
+        "from a trained student without training on, it costs more than the removal of heads."
+    )
+    order = "shape"
+    modalities = ("text", "tokens")
+
+    fraction: float = knob(0.5, 0.0, 0.95, step=0.05, help="Fraction of the blocks that is dropped.")
+    rule: str = knob(
+        "alternate",
+        choices=RULES,
+        help="Which ones: spread evenly (every other one at a half), the last, or one after the other the one whose "
+        "absence raises the loss on training examples least (importance).",
+    )
+
+    def plan(self, model: nn.Module, context: StageContext) -> list[Any]:
+        """The paths of the blocks that go."""
+        found = blocks_of(self, model)
+        count = min(round(self.fraction * len(found)), max(len(found) - 1, 0))
+        if self.rule == "last":
+            return found[len(found) - count :]
+        if self.rule == "importance" and count:
+            return least_missed(model, found, count, context.calibration, context.loss)
+        # the first block of each of `count` equal stretches stays, so every other one goes at a half
+        return [found[(i + 1) * len(found) // count - 1] for i in range(count)]
+
+    def attach(self, model: nn.Module, plan: list[Any]) -> None:
+        """The others keep their names, so that losses that look at a layer still find it."""
+        for block in plan:
+            put(model, block, Skipped())
