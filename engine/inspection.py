@@ -20,6 +20,7 @@ from engine.inspection_weights import Weights, filters, histograms
 from engine.measure import machine
 from engine.measure.bytes import report as bytes_report
 from engine.measure.profile import PROFILED, profiles_of
+from engine.pipeline import kept
 from engine.recipe import Recipe
 from engine.workbench import Report
 
@@ -38,7 +39,9 @@ def inspect(body: Mapping[str, Any], home: Home, report: Report, slot: Slot) -> 
         with slot.quiet():
             found["profile"] = _profile(steps, tuple(registry.get("tasks", body["recipe"]["task"]).input_shape))
         found["dense_key"] = _dense_key(body["recipe"]) if len(steps) > 1 else None
-        logits = {"logits": steps[-1].logits} | ({"dense_logits": steps[0].logits} if len(steps) > 1 else {})
+        shown = {"logits": steps[-1]} | ({"dense_logits": steps[0]} if len(steps) > 1 else {})
+        task, data = registry.get("tasks", body["recipe"]["task"]), body["recipe"]["data"]
+        logits = {name: kept(task, data, step.logits) for name, step in shown.items()}
         inspection_files.save(home, body["key"], found, logits)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from engine import artifact, metrics, other_runtimes_files
+from engine import artifact, other_runtimes_files
 from engine.artifact import Built, runtimes
 from engine.errors import TrialFailedError
 from engine.execution.slot import Slot
@@ -19,9 +19,10 @@ from engine.measure.causes import Facts
 from engine.measure.cost import cost as cost_of
 from engine.measure.latency import LatencyReading, to_latency
 from engine.measure.timing import timed
-from engine.pipeline import Logits, predict, quality
+from engine.pipeline import Logits, predict, quality, scores
 from engine.prefix import Trained
 from engine.recipe import Recipe
+from engine.scores import PAIRED, paired
 from engine.student import train
 from engine.workbench import Bench, Report
 
@@ -91,9 +92,8 @@ def facts(
 
 
 def _difference(bench: Bench, logits: Logits, base: Logits) -> dict[str, float] | None:
-    """Of two accuracies on the same examples, with its 95 % interval."""
-    labels = bench.task.split(bench.recipe.data, "validation").labels[: len(logits)].numpy()
-    if bench.task.metric not in metrics.COUNTED:
+    """Of two qualities on the same examples, with its 95 % interval."""
+    if bench.task.metric not in PAIRED:
         return None
-    pair = metrics.paired_difference(metrics.correct(logits, labels), metrics.correct(base, labels))
+    pair = paired(scores(bench, logits), scores(bench, base))
     return dict(zip(("value", "low", "high"), pair, strict=True))

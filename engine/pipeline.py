@@ -25,8 +25,10 @@ from engine.measure.timing import dense_reference, readings, with_latencies
 from engine.prefix import Trained
 from engine.recipe import Recipe
 from engine.result import Cost, Quality, Result
+from engine.scores import Scores
 from engine.step import flat
 from engine.student import train, train_teacher
+from engine.tasks._base import Task
 from engine.teaching import forward, outputs
 from engine.workbench import Bench, Report
 
@@ -49,7 +51,9 @@ def run(recipe: Recipe, home: Home, report: Report, slot: Slot, test: bool = Fal
         cost = timed_cost(bench, trained, built, slot)
         reading = quality(bench, predict(built, bench.inputs("test")), "test") if test else None
         result = assemble(bench, trained, logits, cost, gap=against_graph(bench, trained, logits))
-    return Outcome(replace(result, seconds=time.perf_counter() - started, test=reading), kept(bench, logits))
+    return Outcome(
+        replace(result, seconds=time.perf_counter() - started, test=reading), kept(bench.task, recipe.data, logits)
+    )
 
 
 def predict(built: Built, inputs: npt.NDArray[Any]) -> Logits:
@@ -62,9 +66,17 @@ def quality(bench: Bench, logits: Logits, split: str) -> Quality:
     return bench.task.quality(torch.from_numpy(logits), bench.targets(split, len(logits)))
 
 
-def kept(bench: Bench, logits: Logits) -> Logits:
+def kept(task: Task, data: str, logits: Logits) -> Logits:
     """What the store keeps of logits of the first validation examples (see :meth:`engine.tasks._base.Task.kept`)."""
-    return bench.task.kept(torch.from_numpy(logits), bench.targets("validation", len(logits))).numpy()
+    labels = task.split(data, "validation").labels.flatten()[: len(logits)]
+    return task.kept(torch.from_numpy(logits), labels).numpy()
+
+
+def scores(bench: Bench, logits: Logits) -> Scores:
+    """[N] right or wrong of the first validation examples, or their scores (see :mod:`engine.scores`)."""
+    if bench.task.metric in metrics.COUNTED:
+        return metrics.correct(logits, bench.targets("validation", len(logits)).numpy())
+    return np.asarray(kept(bench.task, bench.recipe.data, logits)[:, 0])
 
 
 def timed_cost(bench: Bench, trained: Trained, built: Built, slot: Slot) -> Cost:

@@ -14,7 +14,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from torch import Tensor, nn
 
 from engine import artifact, metrics, sensitivity_files
@@ -25,9 +24,11 @@ from engine.artifact.reading import Reading, read, stored_bytes
 from engine.execution.slot import Slot
 from engine.home import Home
 from engine.measure import machine
-from engine.pipeline import BATCH, Logits
+from engine.pipeline import BATCH, Logits, scores
+from engine.pipeline import quality as judged
 from engine.prefix import Trained
 from engine.recipe import Phase, Recipe
+from engine.scores import paired
 from engine.student import advance, copy_of, train
 from engine.weights import affine
 from engine.weights.sparsity import score_mask
@@ -86,7 +87,6 @@ class Student:
     reading: Reading
     packed_bytes: int
     logits: Logits
-    labels: npt.NDArray[np.int64]
 
     @classmethod
     def of(cls, bench: Bench) -> Student:
@@ -94,9 +94,8 @@ class Student:
         template = Template(plain(trained.model).eval(), bench.example)
         built = artifact.build(trained.model, bench.example, template)
         reading = read(built.onnx, built.packed())
-        labels = bench.task.split(bench.recipe.data, "validation").labels.numpy()
         names = tuple(n for n, m in trained.model.named_modules() if isinstance(m, (nn.Conv2d, nn.Linear)))
-        return cls(bench, trained, template, names, reading, len(built.packed()), _answers(bench, built), labels)
+        return cls(bench, trained, template, names, reading, len(built.packed()), _answers(bench, built))
 
     def cell(self, layer: str, kind: str, level: float) -> dict[str, Any]:
         """One setting of one layer.
@@ -107,10 +106,10 @@ class Student:
         """
         built = self.built(stages_for(layer, kind, level))
         logits = _answers(self.bench, built)
-        right = [metrics.correct(x, self.labels) for x in (self.logits, logits)]
-        loss, low, high = metrics.paired_difference(*right)
+        before, after = (scores(self.bench, x) for x in (self.logits, logits))
+        loss, low, high = paired(before, after)
         return {
-            "layer": layer, "kind": kind, "level": level, "quality": float(right[1].mean()), "loss": loss,
+            "layer": layer, "kind": kind, "level": level, "quality": float(after.mean()), "loss": loss,
             "loss_low": low, "loss_high": high, "shift": metrics.kl_to_teacher(logits, self.repaired),
             "packed_bytes": self.layer_bytes(layer) + len(built.packed()) - self.packed_bytes,
         }  # fmt: skip
@@ -133,7 +132,7 @@ class Student:
 
     def facts(self, cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Everything as plain data; ``sizes`` by layer: [1 + sparsities][1 + bits] bytes (see :func:`sizes`)."""
-        quality, modules = metrics.accuracy(self.logits, self.labels), dict(self.trained.model.named_modules())
+        quality, modules = judged(self.bench, self.logits, "validation"), dict(self.trained.model.named_modules())
         kinds = {x.name: x.kind for x in self.reading.layers}
         rows, tables = [], {}
         for name in self.names:
@@ -145,8 +144,9 @@ class Student:
         return {
             "dense_key": self.bench.recipe.key, "task": self.bench.recipe.task, "student": self.bench.recipe.student,
             "metric": quality.metric, "direction": quality.direction, "quality": quality.value,
-            "repaired_loss": quality.value - metrics.accuracy(self.repaired, self.labels).value,
-            "quality_low": quality.low, "quality_high": quality.high, "examples": len(self.labels),
+            "repaired_loss": quality.value - judged(self.bench, self.repaired, "validation").value,
+            "quality_low": quality.low, "quality_high": quality.high,
+            "examples": len(self.logits) // self.bench.task.positions,
             "packed_bytes": self.packed_bytes, "sparsities": list(SPARSITIES), "bits": list(BITS), "layers": rows,
             "cells": [dict(c) for c in cells], "sizes": tables, "machine": machine.facts()["machine"],
         }  # fmt: skip

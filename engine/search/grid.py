@@ -81,7 +81,7 @@ class Point:
         """A result of origin ``grid``; it has no files, an export runs it as an ordinary trial first."""
         more: dict[str, Any] = {"origin": "grid", "preview": preview, "artifact": {}}
         result = assemble(self.bench, self.trained, self.logits, self.cost, self.taught, **more)
-        return Outcome(result, kept(self.bench, self.logits))
+        return Outcome(result, kept(self.bench.task, self.bench.recipe.data, self.logits))
 
 
 @dataclass(frozen=True)
