@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from engine import artifact, registry
 from engine.artifact import decoder, predict, session
+from engine.artifact.reading import read
 from engine.artifact.runtimes import variants
 from engine.stages._base import Stage, StageContext
 from engine.weights.code import bake, masks, weight_codes
@@ -44,6 +45,19 @@ class Tied(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         logits: Tensor = self.last(torch.tanh(self.inner(self.words(ids))))
         return logits
+
+
+class Plain(nn.Module):
+    """The same without a last layer of its own: a function multiplies by the table. The first positions are cut off."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.places = nn.Embedding(WORDS, WIDTH), nn.Embedding(40, WIDTH)
+        self.inner = nn.Linear(WIDTH, WIDTH)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        x = self.words(ids) + self.places.weight[: ids.shape[1]]
+        return F.linear(torch.tanh(self.inner(x)), self.words.weight)
 
 
 def made(make: Any) -> nn.Module:
@@ -201,6 +215,19 @@ class TestTied:
         assert error(model, built) < 1e-5
         assert len(built.packed()) < 0.5 * len(built.onnx)
         assert decoder.decode(built.packed()) == built.onnx
+
+    @pytest.mark.parametrize(("bits", "simulated"), [(8, True), (4, False), (3, True)])
+    def test_a_function_multiplies_by_the_table(self, bits: int, simulated: bool) -> None:
+        model = applied(made(Plain), [stage("quantize_embeddings", bits=bits)])
+        built = artifact.build(model, texts(2, WORDS).inputs)
+        assert error(model, built) < 1e-5
+        assert built.simulated == simulated
+        assert ("words.weight" in stored(built)) == (bits == 8)  # nobody said that its inputs may be rounded
+        assert stored(built)["places.weight"].dtype == np.float32
+        assert decoder.decode(built.packed()) == built.onnx
+        rows = {x.name: x for x in read(built.onnx, built.packed(), {"places": bits}).layers}
+        assert (rows["places"].kind, rows["places"].bits, rows["words.product"].parameters) == ("embedding", bits, 0)
+        assert rows["places"].packed_bytes < 40 * WIDTH * bits / 8 + 40 * 4 + 60
 
     def test_other_runtimes_answer_alike(self) -> None:
         ids = texts(64, WORDS).inputs

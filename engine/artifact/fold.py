@@ -78,11 +78,15 @@ def layers_of(graph: Graph) -> dict[int, Layer]:
         tied = node.op_type == "MatMul" and _is_table(graph, weight)
         owned = all(n in graph.initializers and len(graph.readers(n)) == 1 for n in (weight, bias) if n)
         if tied or owned:
-            # a tied layer's name is that of the module which was traced: "/head/MatMul"
-            name = node.name.rpartition("/")[0].strip("/").replace("/", ".") if tied else weight[: -len("weight")]
-            shape = graph.shape(weight)
-            found[id(node)] = Layer(name.rstrip("."), node.op_type, weight, bias, shape[0], tied=tied)
+            table = weight[: -len("weight")].rstrip(".")
+            name = (_module(node) or f"{table}.product") if tied else table
+            found[id(node)] = Layer(name, node.op_type, weight, bias, graph.shape(weight)[0], tied=tied)
     return found
+
+
+def _module(node: Node) -> str:
+    """The module that was traced: "head" of "/head/MatMul"; "" where a function of the whole model multiplies."""
+    return node.name.rpartition("/")[0].strip("/").replace("/", ".")
 
 
 def _is_table(graph: Graph, weight: str) -> bool:

@@ -21,6 +21,7 @@ FLOAT_BITS, INTEGER_BITS = 32, 8
 KERNELS, NORMS, RECURRENT = ("Conv", "Gemm", "MatMul"), ("BatchNormalization", "LayerNormalization"), ("LSTM", "GRU")
 INTEGER_PRODUCTS = ("MatMulInteger", "MatMulNBits")
 REARRANGING = ("Pad", "Concat", "Reshape", "Transpose", "Slice", "Unsqueeze")
+LOOKUPS = ("Gather", "GatherBlockQuantized", "Slice")
 ATTENTION, EMBEDDING = "attention", "embedding"
 Numbers = NDArray[np.float32]
 NONE = np.zeros(0, np.float32)
@@ -64,7 +65,7 @@ class Nodes:
             yield self._integer_product(place, node)
         elif node.op_type in NORMS:
             yield from self._norm(place, node)
-        elif node.op_type in ("Gather", "GatherBlockQuantized"):
+        elif node.op_type in LOOKUPS:
             yield from self._table(place, node)
         elif node.op_type in RECURRENT:
             yield from self._recurrent(place, node)

@@ -30,11 +30,15 @@ Ways = Mapping[str, int]
 
 @dataclass(frozen=True)
 class Table:
-    """A table of ``rows`` embeddings of ``width`` numbers; ``tied``: the layers whose weights it is, too."""
+    """A table of ``rows`` embeddings of ``width`` numbers; ``tied``: the layers whose weights it is, too.
+
+    ``cut``: the first rows are taken as they are, as positions often are; such a table stays in float.
+    """
 
     rows: int
     width: int
-    tied: tuple[str, ...]
+    tied: tuple[str, ...] = ()
+    cut: bool = False
 
     @property
     def block(self) -> int:
@@ -49,22 +53,28 @@ class Table:
 
 
 def tables_of(graph: Graph, layers: Mapping[int, Layer]) -> dict[str, Table]:
-    """The tables by name: float tensors that nothing but Gather nodes and layers tied to them read."""
+    """The tables by name: float tensors that nothing but Gather (or Slice) nodes and layers tied to them read."""
     found = {}
-    for weight in dict.fromkeys(node.input[0] for node in graph.nodes if _looks_up(node)):
+    for weight in dict.fromkeys(node.input[0] for node in graph.nodes if _looks_up(node) or node.op_type == "Slice"):
         tied = [layer.name for layer in layers.values() if layer.weight == weight]
-        others = [node for node in graph.readers(weight) if not _looks_up(node)]
+        cut = any(node.op_type == "Slice" for node in graph.readers(weight))
+        others = [node for node in graph.readers(weight) if not _looks_up(node) and node.op_type != "Slice"]
         tensor = graph.initializers.get(weight)
         floats = tensor is not None and tensor.data_type == TensorProto.FLOAT and len(tensor.dims) == 2
         if floats and weight.endswith("weight") and len(others) == len(tied):
             rows, width = graph.shape(weight)
-            found[name_of(weight)] = Table(rows, width, tuple(tied))
+            found[name_of(weight)] = Table(rows, width, tuple(tied), cut)
     return found
+
+
+def with_products(tables: Mapping[str, Table], codes: Mapping[str, Code]) -> dict[str, Code]:
+    """``codes`` in which layers that are tied to a table and name no code of their own have the table's."""
+    return {layer: codes[name] for name, table in tables.items() if name in codes for layer in table.tied} | dict(codes)
 
 
 def choose(tables: Mapping[str, Table], codes: Mapping[str, Code], products: Mapping[str, matmul.Product]) -> Ways:
     """How each coded table is stored (INT8 or NIBBLES); those that stay in float are absent."""
-    found = {name: _way(codes[name]) for name in tables if name in codes}
+    found = {name: _way(codes[name]) for name, table in tables.items() if name in codes and not table.cut}
     return {n: way for n, way in found.items() if way and all(_shared(tables[n], way, products.get(layer))
                                                               for layer in tables[n].tied)}  # fmt: skip
 

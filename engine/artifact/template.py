@@ -106,7 +106,7 @@ class Template:
         ValueError for a model of another structure.
         """
         values = {name: _array(weights[name], name, shape) for name, shape in self._shapes.items()}
-        codes = codes or {}
+        codes = tables.with_products(self._tables, codes or {})
         plan = choose(runtime, self.kinds, codes, inputs or {}, self._convolutional, self._tables)
         inputs = {name: code for name, code in (inputs or {}).items() if name in plan.static}
         loose = frozenset(name for name, code in inputs.items() if code.bits < qdq.BITS or not _simple(codes, name))
@@ -166,6 +166,7 @@ class _Variant:
         self.quantized = qdq.quantize(graph, layers, dict(key.inputs), key.codes, key.shared, key.loose)
         stem.group_pixels(graph, layers)
         self.products, self.tables = dict(key.products), {name: (known[name], way) for name, way in key.tables}
+        self.lookups = known.keys()
         tables.rewrite(graph, known, dict(key.tables))
         matmul.rewrite(graph, layers, self.products)
         for node in graph.nodes:
@@ -193,7 +194,7 @@ class _Variant:
             else:
                 known[f"{name}.weight"] = _coded(codes[name])
         widths = [code.bits for code in codes.values()]
-        simulated = any(self.width(n) != code.bits for n, code in codes.items() if n not in self.tables)
+        simulated = any(self.width(n) != code.bits for n, code in codes.items() if n not in self.lookups)
         simulated |= any(code.bits < qdq.BITS for code in inputs.values())
         rounds = bool(inputs) or any(way.inputs != "float" for way in self.products.values())
         return Built(
