@@ -9,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from engine import api_methods
+from engine import api_methods, catalogue
 from engine.api_methods import Entry
 from engine.knobs import Knob
 from pages.parts import charts, choices, links, methods_facts, methods_picture, sweep_link, trial_html
@@ -115,7 +115,9 @@ def on_explore(entry: Entry) -> dict[str, str] | None:
     if entry.kind == "tasks":
         return {"task": entry.name}
     if entry.kind == "models":
-        return {"teacher" if entry.row["role"] == "teacher" else "student": entry.name}
+        first = catalogue.current().names("tasks")[0]  # which the page opens with
+        task = {} if first in entry.row["tasks"] else {"task": entry.row["tasks"][0]}
+        return {**task, "teacher" if entry.row["role"] == "teacher" else "student": entry.name}
     pruning = next((k for k, stage in choices.PRUNING.items() if stage == entry.name), None)
     if pruning:
         return {"pruning": pruning}
