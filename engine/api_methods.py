@@ -104,15 +104,25 @@ def recipe(entry: Entry) -> dict[str, Any] | None:
         return dict(Recipe.from_json(entry.row["default"]).to_json())
     if entry.kind == "models" and entry.row["role"] == "teacher":
         return None
-    suitable = [t for t in rows.names("tasks") if modalities.suits(entry.row, modalities.of(rows.row("tasks", t)))]
-    if not suitable:
+    task = task_of(entry)
+    if task is None:
         return None
-    task = entry.row["tasks"][0] if entry.kind == "models" else suitable[0]
     usual = rows.row("tasks", task)["default"]
     plain = {k: v for k, v in usual.items() if k != "phases"}
     phases = _phases(entry, rows, task)
     student = {"student": entry.name} if entry.kind == "models" else _other_student(entry, rows, task)
     return dict(Recipe.from_json(plain | student | {"phases": phases}).to_json())
+
+
+def task_of(entry: Entry) -> str | None:
+    """The first task that an entry can be used on; None where there is none of its kind."""
+    if entry.kind == "tasks":
+        return entry.name
+    if entry.kind == "models":
+        return str(entry.row["tasks"][0])
+    rows = catalogue.current()
+    tasks = [t for t in rows.names("tasks") if modalities.suits(entry.row, modalities.of(rows.row("tasks", t)))]
+    return tasks[0] if tasks else None
 
 
 def sweep(entry: Entry) -> dict[str, Any] | None:

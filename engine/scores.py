@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -37,11 +38,14 @@ def paired(a: Scores, b: Scores) -> metrics.Interval:
 @functools.lru_cache(maxsize=16)
 def labels(task: str) -> npt.NDArray[Any]:
     """[N] classes of a task's validation examples, in the order of every trial's predictions. Do not change them."""
-    # a task keeps what needs no torch in a module of its own, engine/tasks/_<task>_files.py
-    try:
-        files = importlib.import_module(f"engine.tasks._{task}_files")
-    except ModuleNotFoundError:
-        raise FileError(f"the task {task} has no engine/tasks/_{task}_files.py, which holds its labels") from None
-    found: npt.NDArray[Any] = files.read_sample("validation").labels
+    found: npt.NDArray[Any] = files_of(task).read_sample("validation").labels
     found.setflags(write=False)
     return found
+
+
+def files_of(task: str) -> ModuleType:
+    """A task keeps what needs no torch in a module of its own, ``engine/tasks/_<task>_files.py``."""
+    try:
+        return importlib.import_module(f"engine.tasks._{task}_files")
+    except ModuleNotFoundError:
+        raise FileError(f"the task {task} has no engine/tasks/_{task}_files.py, which holds its labels") from None

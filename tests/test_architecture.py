@@ -38,6 +38,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
             "engine.execution.slot",
             "engine.execution.presence",
             "engine.preview",
+            "engine.preview_text",
         ),
         *("engine.tasks._fashion_mnist_files", "engine.search.pareto", "engine.figures", "engine.metrics"),
         *("engine.tasks._language_model_files", "engine.metrics_language", "engine.generation"),

@@ -110,6 +110,14 @@ def _try(entry: Entry) -> None:
 
 def on_explore(entry: Entry) -> dict[str, str] | None:
     """The parameters that open Explore with this entry; None where that page has no place for it."""
+    task, chosen = api_methods.task_of(entry), _chosen(entry)
+    if task is None or chosen is None:
+        return None
+    usual = choices.read({}).get("task")
+    return chosen if task == usual else {"task": task, **chosen}
+
+
+def _chosen(entry: Entry) -> dict[str, str] | None:
     if entry.kind == "losses":
         return {"loss": entry.name}
     if entry.kind == "tasks":

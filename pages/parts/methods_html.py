@@ -15,11 +15,14 @@ from PIL import Image
 
 from engine.figures.matrices import MIDDLE, ZERO
 from engine.figures.theme import CIVIDIS
+from engine.preview_text import Piece
 from pages.parts import trial_html
+from pages.parts.texts import text
 from pages.parts.words import say
 
 SIDES = ("teacher", "student", "pushed")
 PALETTE = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in CIVIDIS], float)
+MOST_PIECES = 40
 EACH = 4  # images of a class that the preview holds
 
 
@@ -71,6 +74,16 @@ def samples(images: npt.NDArray[np.uint8], labels: Sequence[int], names: Sequenc
         pictures = "".join(trial_html.image(pixels, name) for pixels in mine)
         cards.append(f"<figure><div>{pictures}</div><figcaption>{escape(name)}</figcaption></figure>")
     return f'<div class="sh-samples">{"".join(cards)}</div>'
+
+
+def texts(pieces: Sequence[Sequence[Piece]], labels: Sequence[int], names: Sequence[str]) -> str:
+    """The beginnings of two texts of every class under the class's name: an ordinary one, and the hardest."""
+    cards = []
+    for label, name in enumerate(names):
+        mine = [pieces[i] for i, found in enumerate(labels) if found == label]
+        shown = "".join(f"<p>{text(found, MOST_PIECES)}</p>" for found in (*mine[:1], *mine[-1:]))
+        cards.append(f"<figure><figcaption>{escape(name)}</figcaption>{shown}</figure>")
+    return f'<div class="sh-said">{"".join(cards)}</div>'
 
 
 def sizes(rows: Sequence[tuple[str, int]], chosen: str) -> str:

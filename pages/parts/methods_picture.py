@@ -10,11 +10,12 @@ import streamlit as st
 
 from engine import api_methods, preview
 from engine.api_methods import Entry, Pictures
-from engine.errors import InputError
-from pages.parts import charts, methods_charts, methods_html, methods_lesson, trial_html
+from engine.errors import InputError, StillhouseError
+from pages.parts import charts, methods_charts, methods_html, methods_lesson, texts, trial_html
 from pages.parts.words import count, number, say
 
 Facts = Mapping[str, Any]
+MOST_NAMES, MOST_LINES = 40, 6
 
 
 def panel(entry: Entry, look: str) -> None:
@@ -98,10 +99,16 @@ def _task(entry: Entry) -> None:
     names = entry.row["class_names"]
     try:
         seen = preview.preview(entry.name)
-    except InputError:
-        st.caption(say("methods_picture.no_preview", names=", ".join(names)))
+    except StillhouseError as problem:
+        unseen = say("methods_picture.no_preview", names=", ".join(names[:MOST_NAMES]))
+        st.caption(unseen if isinstance(problem, InputError) else str(problem))
         return
-    st.html(methods_html.samples(seen.images, seen.labels.tolist(), names))
+    if isinstance(seen, preview.Preview):
+        st.html(methods_html.samples(seen.images, seen.labels.tolist(), names))
+    elif isinstance(seen, preview.TextPreview):
+        st.html(methods_html.texts(seen.texts, seen.labels.tolist(), names))
+    else:
+        st.html("".join(texts.line(line.tokens, ()) for line in seen.lines[:MOST_LINES]))
 
 
 def _model(entry: Entry) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 from collections.abc import Mapping, Sequence
@@ -26,11 +27,17 @@ def make() -> None:
     try:
         for task in catalogue.current().rows["tasks"]:
             if not frame.opened.is_set():
-                preview(task)
+                _examples(task)
                 _draw(api.rows(frame.home(), task))
-    except StillhouseError:  # a home or file that cannot be read is left to the page, which says so
+    except StillhouseError:  # a home that cannot be read is left to the page, which says so
         return
     gc.freeze()  # what stands now stays for good: collections need not look at it
+
+
+def _examples(task: str) -> None:
+    """What a page shows of a task; a file that is missing is left to the page, and so are texts to be fetched first."""
+    with contextlib.suppress(StillhouseError):
+        preview(task)
 
 
 def _draw(rows: Sequence[Mapping[str, Any]]) -> None:
