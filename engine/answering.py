@@ -1,4 +1,4 @@
-"""Models answering one image now, for pages: one child process an app, however many people ask."""
+"""Models answering one example now, for pages: one child process an app, however many people ask."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from engine.errors import TrialFailedError
 
+Example = npt.NDArray[np.float32] | npt.NDArray[np.int64]
 WORKER = Path(__file__).with_name("answering_worker.py")
 LIMIT_SECONDS = 20.0  # for one answer, and for one's turn
 CHUNK = 1 << 16
@@ -26,7 +27,10 @@ CHUNK = 1 << 16
 
 @dataclass(frozen=True)
 class Answer:
-    """What one model says of an image: logits [C] and the median milliseconds of a call, on a machine in use."""
+    """What one model says of an example: logits [C] and the median milliseconds of a call, on a machine in use.
+
+    A language model's are [T, C], one row a place.
+    """
 
     logits: npt.NDArray[np.float32]
     milliseconds: float
@@ -40,12 +44,18 @@ class Answerer:
         self._turn = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
 
-    def ask(self, paths: Sequence[Path], image: npt.NDArray[np.float32]) -> list[Answer]:
-        """Answers of the ONNX files ``paths`` to ``image`` [1, ...], one person after the other.
+    def ask(self, paths: Sequence[Path], example: Example) -> list[Answer]:
+        """Answers of the ONNX files ``paths`` to ``example`` [1, ...], one person after the other.
 
         Raises :class:`TrialFailedError` when a file cannot be run, or nothing came back in time.
         """
-        request = {"paths": [os.fspath(p) for p in paths], "shape": image.shape, "values": image.ravel().tolist()}
+        request = {"paths": [os.fspath(p) for p in paths], "shape": example.shape, "kind": example.dtype.name,
+                   "values": example.ravel().tolist()}  # fmt: skip
+        told = self.tell(request)
+        return [Answer(np.array(a["logits"], np.float32), float(a["milliseconds"])) for a in told["answers"]]
+
+    def tell(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """What the child says to a request, as ``answering_worker`` describes it."""
         if not self._turn.acquire(timeout=self._limit):
             raise TrialFailedError("too many people ask at once; try again in a moment")
         try:
@@ -54,7 +64,7 @@ class Answerer:
             self._turn.release()
         if "error" in told:
             raise TrialFailedError(f"the models cannot answer: {told['error']}")
-        return [Answer(np.array(a["logits"], np.float32), float(a["milliseconds"])) for a in told["answers"]]
+        return told
 
     def close(self) -> None:
         """End the child."""
@@ -110,6 +120,11 @@ class Answerer:
 _answerer = Answerer()
 
 
-def ask(paths: Sequence[Path], image: npt.NDArray[np.float32]) -> list[Answer]:
+def ask(paths: Sequence[Path], example: Example) -> list[Answer]:
     """:meth:`Answerer.ask` of this process's one child."""
-    return _answerer.ask(paths, image)
+    return _answerer.ask(paths, example)
+
+
+def tell(request: Mapping[str, Any]) -> dict[str, Any]:
+    """:meth:`Answerer.tell` of this process's one child."""
+    return _answerer.tell(request)

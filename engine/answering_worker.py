@@ -1,8 +1,8 @@
-"""Runs ONNX models on one image in a process that imports nothing but ONNX Runtime; started by ``answering.py``.
+"""Runs ONNX models on one example in a process that imports nothing but ONNX Runtime; started by ``answering.py``.
 
-A JSON object a line on stdin: {"paths": [...], "shape": [...], "values": [...]}. A JSON object a line on stdout:
-{"answers": [{"logits": [...], "milliseconds": median}]} or {"error": ...}. It ends with its parent, or when nothing was
-asked for a while. Sessions are kept, the ones used last; one thread, no spinning, as everywhere in this project.
+A JSON object a line on stdin: {"paths": [...], "shape": [...], "values": [...], "kind": dtype}. A JSON object a line on
+stdout: {"answers": [{"logits": [...], "milliseconds": median}]} or {"error": ...}. It ends with its parent, or when
+nothing was asked for a while. Sessions are kept, the ones used last; one thread, no spinning, as everywhere here.
 """
 
 import json
@@ -42,9 +42,10 @@ def answer(request: dict[str, Any]) -> list[dict[str, Any]]:
     """Logits and the median time of a call of every model; the models take turns, so that all meet the same moments."""
     import numpy as np
 
-    image = np.array(request["values"], np.float32).reshape(request["shape"])
+    kind = np.int64 if request.get("kind") == "int64" else np.float32
+    example = np.array(request["values"], kind).reshape(request["shape"])
     models = [session(path) for path in request["paths"]]
-    feeds = [{model.get_inputs()[0].name: image} for model in models]
+    feeds = [{model.get_inputs()[0].name: example} for model in models]
     logits = [model.run(None, feed)[0][0] for model, feed in zip(models, feeds, strict=True)]
     times: list[list[float]] = [[] for _ in models]
     end = time.perf_counter() + MOST_SECONDS
@@ -56,7 +57,7 @@ def answer(request: dict[str, Any]) -> list[dict[str, Any]]:
             model.run(None, feed)
             mine.append(1e3 * (time.perf_counter() - start))
     return [
-        {"logits": [float(v) for v in row], "milliseconds": statistics.median(mine)}
+        {"logits": row.tolist(), "milliseconds": statistics.median(mine)}
         for row, mine in zip(logits, times, strict=True)
     ]
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from engine import answering, api, api_home, api_people, api_rows, api_status, catalogue, inspection_files, store_read
-from engine.api_images import Bytes, Prepared, files_of, images, prepare_image, read_image, validation
-from engine.api_predictions import Answers, Array, chosen, confusion, per_class, probabilities, rows_of
-from engine.errors import FileError, InputError, NotFoundError, StillhouseError
+from engine import api, api_home, api_people, api_rows, api_status, catalogue, inspection_files, store_read
+from engine.api_answers import answers, models
+from engine.api_images import Prepared, files_of, images, prepare_image, read_image, validation
+from engine.api_predictions import Answers, Array, chosen, confusion, per_class, rows_of
+from engine.errors import FileError, NotFoundError
 from engine.execution.base import unpack_predictions
 from engine.home import Home
 from engine.modalities import positions
@@ -121,7 +121,7 @@ def inspect(home: Home, key: str, who: str = api.LOCAL) -> str:
     if body is None:
         raise NotFoundError(f"trial {key}: it has no result yet; only a finished point can be inspected")
     recipe, name = body["recipe"], f"inspect:{key}"
-    if inspection_files.load(home, key) is None or _models(home, body)[1]:
+    if inspection_files.load(home, key) is None or models(home, body)[1]:
         asked = {"key": key, "recipe": recipe, "origin": body["origin"]}
         keys = _keys(recipe, body["origin"])
         ask = Ask(name, "inspect", recipe["task"], asked, keys[0], PRIORITY, again=True, prefix=keys[1])
@@ -147,60 +147,6 @@ def inspection(home: Home, key: str) -> dict[str, Any]:
     progress = {**now["progress"], "place": now["place"], "seconds_left": now["seconds_left"]}
     state = "none" if now["state"] == "done" else now["state"]
     return {"state": state, "progress": {} if now["state"] in ENDED else progress, "error": now["error"], "data": None}
-
-
-def answers(home: Home, key: str, image: Bytes) -> dict[str, Any]:
-    """What teacher, dense student and student say of one image [h, w] of uint8, each run now from its own file.
-
-    ``{"classes": names, "models": [{"role", "name", "probabilities", "milliseconds", "bytes"}], "missing": [roles]}``:
-    role is teacher, dense or student; milliseconds the median of a few calls on a machine in use; bytes the packed
-    file's. ``missing``: whose files are made by :func:`inspect` and are not there yet. Raises :class:`InputError` for
-    an image of another form.
-    """
-    run = api.result(home, key)
-    task = catalogue.current().row("tasks", run["recipe"]["task"], "task")
-    pixels, shape = np.asarray(image), tuple(task["input_shape"])
-    if pixels.dtype != np.uint8 or pixels.shape != shape[1:]:
-        raise InputError("image", f"{pixels.dtype} {pixels.shape}", f"uint8 {shape[1:]}")
-    models, missing = _models(home, run)
-    given = np.asarray(files_of(task["name"]).normalised(pixels[None]), np.float32).reshape(1, *shape)
-    told = answering.ask([path for *_, path in models], given) if models else []
-    rows = [
-        {"role": role, "name": name, "probabilities": probabilities(a.logits).tolist(),
-         "milliseconds": a.milliseconds, "bytes": size}
-        for (role, name, size, _), a in zip(models, told, strict=True)
-    ]  # fmt: skip
-    return {"classes": list(task["class_names"]), "models": rows, "missing": missing}
-
-
-def _models(home: Home, run: Run) -> tuple[list[tuple[str, str, int, Path]], list[str]]:
-    """(role, name, packed bytes, ONNX file) of what can answer, and the roles whose files are not there."""
-    found, missing = [], []
-    for role, name in _wanted_models(run).items():
-        model = inspection_files.load_model(home, name)
-        own = home.artifact(name) / "model.onnx"
-        if model is not None:
-            found.append((role, model.name, model.packed_bytes, inspection_files.model_path(home, name)))
-        elif role == "student" and run["cost"] and own.is_file():
-            found.append((role, run["recipe"]["student"], int(run["cost"]["packed_bytes"]), own))
-        else:
-            missing.append(role)
-    return found, missing
-
-
-def _wanted_models(run: Run) -> dict[str, str]:
-    """The name of each role's model. A dense point is its own dense student, a teacher its own teacher."""
-    if api_rows.role_of(run["recipe"]) == "teacher":
-        return {"teacher": inspection_files.model_id(run["recipe"]["student"])}
-    try:
-        recipe = api.check(run["recipe"])
-    except StillhouseError:  # a plug-in that is not installed here
-        return {"student": run["key"]}
-    dense = inspection_files.dense_recipe(recipe)
-    named = {"teacher": inspection_files.model_id(inspection_files.teacher_of(recipe))}
-    if dense is not None and dense.key != run["key"]:
-        named["dense"] = dense.key
-    return named | {"student": run["key"]}
 
 
 def _keys(recipe_json: Mapping[str, Any], origin: str) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
@@ -10,6 +11,7 @@ import streamlit as st
 from engine import api, api_trial
 from engine.errors import NotFoundError
 from engine.home import Home
+from engine.modalities import TOKENS
 from pages.parts import (
     frame,
     subject,
@@ -61,11 +63,20 @@ def _run(home: Home, key: str) -> dict[str, Any] | None:
         return None
 
 
+def _views() -> tuple[str, ...]:
+    """The parts of the page: of running text no single answers are kept, so that no mistakes can be shown."""
+    return tuple(v for v in VIEWS if v != "mistakes" or subject.modality() != TOKENS)
+
+
 def _body(home: Home, view: Row, asked: Asked, look: str) -> None:
     run = view["run"]
     trial_head.panel(home, run, view["row"])
     trial_wait.running(home, run["key"], look)
-    st.segmented_control(say("trial_page.view"), VIEWS, key=trial_state.widget("view"), required=True,
+    views = _views()
+    if asked.view not in views:
+        asked = replace(asked, view=views[0])
+        st.session_state[trial_state.widget("view")] = views[0]
+    st.segmented_control(say("trial_page.view"), views, key=trial_state.widget("view"), required=True,
                          format_func=lambda name: say(f"trial_view.{name}"), help=say("trial_page.view_help"),
                          on_change=trial_state.changed, args=("view",), label_visibility="collapsed")  # fmt: skip
     inside = trial_wait.inspection(home, run["key"])

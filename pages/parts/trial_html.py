@@ -12,9 +12,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from engine.preview_text import Piece
 from engine.units import format_share
+from pages.parts import texts
 from pages.parts.words import say
 
+Shown = npt.NDArray[np.uint8] | tuple[Piece, ...]
 MOST_CLASSES = 4
 SIDES = ("teacher", "student")
 
@@ -39,10 +42,12 @@ def main_classes(example: Mapping[str, Any]) -> list[int]:
     return sorted(chosen, key=lambda i: -float((shares[0] if shares else [0.0] * (i + 1))[i]))
 
 
-def card(example: Mapping[str, Any], pixels: npt.NDArray[np.uint8], names: Sequence[str]) -> str:
-    """One image with both answers: bars of the teacher above those of this network, class by class."""
+def card(example: Mapping[str, Any], shown: Shown, names: Sequence[str]) -> str:
+    """One image or text with both answers: bars of the teacher above those of this network, class by class."""
     label, answer = names[example["label"]], names[example["answer"]]
     alt = say("trial_mistakes.alt", label=label, answer=answer)
+    is_text = isinstance(shown, tuple)
+    picture, text = ("", texts.box(shown, alt)) if isinstance(shown, tuple) else (image(shown, alt), "")
     rows = "".join(_pair(example, i, names) for i in main_classes(example))
     beside = ""
     if example.get("dense"):
@@ -52,8 +57,8 @@ def card(example: Mapping[str, Any], pixels: npt.NDArray[np.uint8], names: Seque
     title = say("trial_mistakes.card", label=label, answer=answer)
     number = say("trial_mistakes.number", number=example["index"])
     return (
-        f'<article class="sh-card"><header>{image(pixels, alt)}<div><b>{escape(title)}</b>'
-        f"<small>{escape(number)}</small><small>{escape(beside)}</small></div></header>"
+        f'<article class="sh-card{" sh-textual" if is_text else ""}"><header>{picture}<div><b>{escape(title)}</b>'
+        f"<small>{escape(number)}</small><small>{escape(beside)}</small></div></header>{text}"
         f'<div class="sh-pairs">{rows}</div></article>'
     )
 

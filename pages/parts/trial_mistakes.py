@@ -8,11 +8,12 @@ from typing import Any
 
 import streamlit as st
 
-from engine import api_trial
+from engine import api_texts, api_trial
 from engine.figures.confusion import Mode, cell_of
 from engine.home import Home
+from engine.modalities import TEXT
 from engine.units import format_share
-from pages.parts import charts, trial_charts, trial_html, trial_state
+from pages.parts import charts, subject, trial_charts, trial_html, trial_state
 from pages.parts.trial_state import SHOWN, Asked
 from pages.parts.words import say
 
@@ -110,11 +111,15 @@ def _images(home: Home, view: Row, asked: Asked, names: Sequence[str]) -> None:
     if not rows:
         st.caption(say("trial_mistakes.nothing" if found["total"] == 0 else "trial_mistakes.beyond"))
         return
-    pictures = api_trial.images(run["recipe"]["task"], [r["index"] for r in rows])
+    shown = _examples(run["recipe"]["task"], [r["index"] for r in rows])
     st.html(_key(rows))
-    cards = "".join(trial_html.card(row, pixels, names) for row, pixels in zip(rows, pictures, strict=True))
-    st.html(f'<div class="sh-cards">{cards}</div>')
+    cards = "".join(trial_html.card(row, example, names) for row, example in zip(rows, shown, strict=True))
+    st.html(f'<div class="sh-cards{" sh-texts" if subject.modality() == TEXT else ""}">{cards}</div>')
     _pager(asked.start, len(rows), found["total"])
+
+
+def _examples(task: str, indexes: list[int]) -> Sequence[trial_html.Shown]:
+    return api_texts.texts(task, indexes) if subject.modality() == TEXT else list(api_trial.images(task, indexes))
 
 
 def _told(total: int, label: int | None, answer: int | None, names: Sequence[str]) -> str:

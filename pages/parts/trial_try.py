@@ -1,4 +1,4 @@
-"""Try an image: a validation image or one of your own, answered by teacher, dense student and this network."""
+"""Try an example: a validation image or text, or your own, answered by teacher, dense student and this network."""
 
 from __future__ import annotations
 
@@ -14,22 +14,26 @@ import streamlit as st
 from engine import api_images, api_trial
 from engine.errors import StillhouseError
 from engine.home import Home
+from engine.modalities import TEXT
 from engine.units import format_bytes, format_ms
-from pages.parts import charts, trial_html, trial_state
+from pages.parts import charts, subject, trial_html, trial_state, trial_typed
 from pages.parts.trial_state import Asked
 from pages.parts.words import find, say
 
 Row = Mapping[str, Any]
 Pixels = npt.NDArray[np.uint8]
+Example = npt.NDArray[Any]  # an image's pixels, or a text's ids
 KINDS = ["png", "jpg", "jpeg"]
 MOST_MEGABYTES = 5
 
 
 def panel(home: Home, run: Row, asked: Asked, complete: bool) -> None:
-    """The image on the left, the answers beside it. ``complete``: the point is inspected, so all files are made."""
-    left, right = st.columns([1, 3.2], gap="small")
+    """The example on the left, the answers beside it. ``complete``: the point is inspected, so all files are made."""
+    is_text = subject.modality() == TEXT
+    left, right = st.columns([1, 1.6] if is_text else [1, 3.2], gap="small")
     with left, st.container(border=True, height="stretch", key="trial_picture"):
-        pixels, label = _chosen(run["recipe"]["task"], asked)
+        choose = trial_typed.chosen if is_text else _chosen
+        pixels, label = choose(run["recipe"]["task"], asked)
     with right, st.container(border=True, height="stretch", key="trial_answers"):
         st.html(charts.title(say("trial_try.title"), say("trial_try.sub")))
         if pixels is not None:
@@ -76,9 +80,9 @@ def _another(count: int) -> None:
     trial_state.choose({"image": random.randrange(count)})
 
 
-def _answers(home: Home, run: Row, pixels: Pixels, label: int | None, complete: bool) -> None:
+def _answers(home: Home, run: Row, pixels: Example, label: int | None, complete: bool) -> None:
     with st.spinner(say("trial_try.asking")):
-        found = answers(str(home.root), run["key"], pixels.tobytes(), pixels.shape, complete, home)
+        found = answers(str(home.root), run["key"], pixels.tobytes(), pixels.shape, complete, home, pixels.dtype.name)
     models = found["models"]
     if not models:
         st.info(say("trial_try.nobody"))
@@ -93,9 +97,10 @@ def _answers(home: Home, run: Row, pixels: Pixels, label: int | None, complete: 
 
 
 @st.cache_data(max_entries=256, show_spinner=False, ttl=600)
-def answers(root: str, key: str, content: bytes, shape: tuple[int, ...], complete: bool, _home: Home) -> dict[str, Any]:
-    """What the networks answer to one image; kept, so that a rerun does not time them again."""
-    return dict(api_trial.answers(_home, key, np.frombuffer(content, np.uint8).reshape(shape)))
+def answers(root: str, key: str, content: bytes, shape: tuple[int, ...], complete: bool, _home: Home,
+            kind: str = "uint8") -> dict[str, Any]:  # fmt: skip
+    """What the networks answer to one example; kept, so that a rerun does not time them again."""
+    return dict(api_trial.answers(_home, key, np.frombuffer(content, kind).reshape(shape)))
 
 
 def _model(model: Row, classes: list[str], label: int | None) -> str:
