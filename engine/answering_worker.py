@@ -2,7 +2,9 @@
 
 A JSON object a line on stdin: {"paths": [...], "shape": [...], "values": [...], "kind": dtype}. A JSON object a line on
 stdout: {"answers": [{"logits": [...], "milliseconds": median}]} or {"error": ...}. It ends with its parent, or when
-nothing was asked for a while. Sessions are kept, the ones used last; one thread, no spinning, as everywhere here.
+nothing was asked for a while. {"generate": {"paths", "ids", "tokens", "sampling"}} has language models continue a text:
+{"texts": [{"ids", "logits" of the first new one, "milliseconds" a token}]}. Sessions are kept, the ones used last; one
+thread, no spinning, as everywhere here.
 """
 
 import json
@@ -11,6 +13,7 @@ import select
 import statistics
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 IDLE_SECONDS = 300.0
@@ -62,6 +65,33 @@ def answer(request: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def continued(request: dict[str, Any]) -> list[dict[str, Any]]:
+    """A text continued by every language model: new ids, the logits of the first of them, milliseconds a token."""
+    import numpy as np
+
+    root = str(Path(__file__).resolve().parents[1])
+    if root not in sys.path:  # this process was started without the project's folder
+        sys.path.insert(0, root)
+    from engine import generation
+
+    sampling, found = generation.Sampling(**request["sampling"]), []
+    begin = np.array([request["ids"]], np.int64)
+    for path in request["paths"]:
+        answer = generation.from_session(session(path))
+        start = time.perf_counter()
+        ids = generation.generate(answer, begin, request["tokens"], sampling)[0, begin.shape[1] :]
+        took = 1e3 * (time.perf_counter() - start) / max(1, len(ids))
+        found.append({"ids": ids.tolist(), "logits": answer(begin)[0].tolist(), "milliseconds": took})
+    return found
+
+
+def told_of(request: dict[str, Any]) -> dict[str, Any]:
+    """What is said to one request."""
+    if "generate" in request:
+        return {"texts": continued(request["generate"])}
+    return {"answers": answer(request)}
+
+
 def main() -> int:
     """Answer line by line until there is nobody who asks."""
     lines = sys.stdin.buffer
@@ -70,7 +100,7 @@ def main() -> int:
         if not line:
             break
         try:
-            told: dict[str, Any] = {"answers": answer(json.loads(line))}
+            told = told_of(json.loads(line))
         except Exception as problem:  # noqa: BLE001  the boundary of a process: the reason is told
             told = {"error": f"{type(problem).__name__}: {str(problem)[:300]}"}
         sys.stdout.write(json.dumps(told) + "\n")

@@ -16,6 +16,7 @@ from pages.parts import (
     frame,
     subject,
     theme,
+    trial_generate,
     trial_head,
     trial_layers,
     trial_mistakes,
@@ -96,6 +97,9 @@ def _body(home: Home, view: Row, asked: Asked, look: str) -> None:
     elif asked.view == "sure":
         trial_sure.panel(home, run, look)
     elif asked.view == "try":
-        trial_try.panel(home, run, asked, inside is not None)
+        if subject.modality() == TOKENS:
+            trial_generate.panel(home, run, inside is not None)
+        else:
+            trial_try.panel(home, run, asked, inside is not None)
     else:
         trial_record.panel(home, view)

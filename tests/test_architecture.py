@@ -41,7 +41,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
             "engine.preview_text",
         ),
         *("engine.tasks._fashion_mnist_files", "engine.search.pareto", "engine.figures", "engine.metrics"),
-        *("engine.tasks._language_model_files", "engine.metrics_language", "engine.generation"),
+        *("engine.tasks._language_model_files", "engine.metrics_language", "engine.generation", "engine.bpe"),
         *("engine.statistics", "engine.scores", "engine.search.replicates", "engine.search.likely"),
         *("engine.search.space", "engine.search.plan", "engine.search.orders", "engine.search.importance"),
         *("engine.search.ranking", "engine.search.longer", "engine.search.atlas", "engine.search.allocation"),
@@ -79,6 +79,7 @@ FOLDERS = ("engine", "sample_models", "sample_data", "pages", "benchmarks", "too
 
 # An import inside a function hides a dependency; each of these has its reason.
 LAZY = {
+    "engine.answering_worker -> engine.generation": "its process answers without it until somebody asks for a text",
     "engine.catalogue -> engine.registry": "only `make catalogue` and a folder of plug-ins need the code behind rows",
 }
 NO_TORCH_LAYERS = ("values", "plain", "top")

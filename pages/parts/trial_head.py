@@ -10,7 +10,7 @@ import streamlit as st
 
 from engine.home import Home
 from engine.units import format_share
-from pages.parts import choices, details, links, story, trial_html, trial_pick
+from pages.parts import choices, details, links, story, trial_generate, trial_html, trial_pick
 from pages.parts.words import say
 
 Row = Mapping[str, Any]
@@ -27,7 +27,7 @@ def panel(home: Home, run: Row, row: Row) -> None:
         st.html(f'<p class="sh-story">{story.html(said)}</p>')
         if run.get("preview"):
             st.info(say("trial_head.preview"))
-        st.html(trial_html.facts(story.numbers(row)))
+        st.html(trial_html.facts([*story.numbers(row), *trial_generate.measures(run.get("metrics") or {})]))
         if said := left_out(run):
             st.markdown(said, help=say("trial_head.left_out_help"))
         _ways(run, row)
