@@ -65,7 +65,8 @@ def submit(home: Home, recipe_json: Mapping[str, Any], who: str = LOCAL, compani
     teachers that are recipes, so that the charts show them too.
 
     ``known``: the result is there already. Nothing runs twice: equal keys share one trial. Raises :class:`InputError`
-    for a bad recipe, and when ``who`` has too many open trials (:func:`engine.api_people.cap`; the host has no limit).
+    for a bad recipe, and when ``who`` has too many open trials (:func:`engine.api_people.cap`; the host has no limit),
+    and :class:`NotInstalledError` for a task whose data have to be fetched first.
     Call :func:`ensure_runner` (or :func:`wait`, which does) afterwards.
     """
     recipe = check(recipe_json)
@@ -78,6 +79,8 @@ def submit(home: Home, recipe_json: Mapping[str, Any], who: str = LOCAL, compani
         asks += [_ask_grid(dense, part) for part in range(GRID_PARTS if grids else 0)]
     stored = store_read.result(store, recipe.key)
     known = stored is not None and not stored.preview and not (test and stored.body.get("test") is None)
+    if not known:
+        scores.check_installed(recipe.task)
     store.submit(asks, who, recipe.key, api_people.cap(host))
     return {"key": recipe.key, "dense": dense.key, "baseline": baseline.key, "known": known}
 

@@ -34,6 +34,12 @@ class FileError(StillhouseError):
     """A file is missing, truncated, altered or of another format; the message names the file and the remedy."""
 
 
+class NotInstalledError(FileError):
+    """Data or weights that do not come with the project are not on this machine; the message names the command."""
+
+    exit_code = 2
+
+
 class StoreError(StillhouseError):
     """The store cannot be read or written: corrupt, newer than this program, or the disk is full."""
 

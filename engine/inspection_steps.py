@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from engine import artifact, inspection_files, retiming
 from engine.artifact.reading import Reading, read
+from engine.errors import NotInstalledError
 from engine.execution.slot import Slot
 from engine.home import Home
 from engine.measure.causes import Facts
@@ -147,7 +148,11 @@ class Work:
         teacher = inspection_files.teacher_of(self.recipe)
         name = inspection_files.model_id(teacher)
         if inspection_files.load_model(self.home, name) is None:
-            model = load_teacher(teacher) if isinstance(teacher, str) else train_teacher(self.bench, teacher)
+            try:
+                model = load_teacher(teacher) if isinstance(teacher, str) else train_teacher(self.bench, teacher)
+            except NotInstalledError as missing:  # then the others answer without it
+                self._outer({"doing": str(missing), "fraction": self._fraction(1.0)})
+                return
             built = artifact.build(model, self.bench.example)
             title = teacher if isinstance(teacher, str) else teacher.student
             inspection_files.save_model(self.home, name, title, built.onnx, len(built.packed()))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 ROLES = ("student", "teacher", "both")
 
@@ -20,7 +20,9 @@ class ModelSpec:
 
     ``make()`` builds it with fresh weights from torch's global generator (the pipeline seeds it). ``taps`` maps the
     roles that losses ask for ("last_feature", "attention") to module paths. ``weights`` is a safetensors file
-    that a teacher ships. ``learning_rate`` (peak) and ``batch_size`` are the ones its training uses.
+    that a teacher ships; where it holds only what was trained on top of others' weights, ``complete`` makes the whole
+    state of it, and raises :class:`NotInstalledError` without those. ``learning_rate`` (peak) and ``batch_size`` are
+    the ones its training uses.
     """
 
     kind: ClassVar[str] = "models"
@@ -39,6 +41,7 @@ class ModelSpec:
     seconds_per_epoch: float = 5.0
     taps: Mapping[str, str] = field(default_factory=dict)
     weights: Path | None = None
+    complete: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] | None = None
     version: int = 1
 
     def __post_init__(self) -> None:

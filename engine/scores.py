@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import importlib.util
 from types import ModuleType
 from typing import Any
 
@@ -49,3 +50,12 @@ def files_of(task: str) -> ModuleType:
         return importlib.import_module(f"engine.tasks._{task}_files")
     except ModuleNotFoundError:
         raise FileError(f"the task {task} has no engine/tasks/_{task}_files.py, which holds its labels") from None
+
+
+def check_installed(task: str) -> None:
+    """Raise :class:`NotInstalledError` with the command where a task's data have to be fetched first."""
+    name = f"engine.tasks._{task}_files"
+    if importlib.util.find_spec(name):  # a plug-in's task may have none
+        check = getattr(files_of(task), "check_installed", None)
+        if check is not None:
+            check()

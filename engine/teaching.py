@@ -30,7 +30,10 @@ def _nothing(_done: int, _all: int) -> None:
 
 
 def load_teacher(name: str) -> nn.Module:
-    """A shipped teacher in eval mode; a truncated or altered weights file raises :class:`FileError`."""
+    """A shipped teacher in eval mode; a truncated or altered weights file raises :class:`FileError`.
+
+    One that builds on weights that do not come with the project raises :class:`NotInstalledError` without them.
+    """
     spec: ModelSpec = registry.get("models", name)
     model = spec.make()
     if spec.weights is None:
@@ -38,7 +41,8 @@ def load_teacher(name: str) -> nn.Module:
     try:
         content = spec.weights.read_bytes()
         _verify(name, content)
-        model.load_state_dict(load(content), strict=True)
+        state = load(content)
+        model.load_state_dict(spec.complete(state) if spec.complete else state, strict=True)
     except (SafetensorError, RuntimeError, OSError, ValueError) as problem:
         raise FileError(
             f"{spec.weights.name} is damaged or not this teacher's ({_first_line(problem)}); "

@@ -81,6 +81,7 @@ FOLDERS = ("engine", "sample_models", "sample_data", "pages", "benchmarks", "too
 LAZY = {
     "engine.answering_worker -> engine.generation": "its process answers without it until somebody asks for a text",
     "engine.catalogue -> engine.registry": "only `make catalogue` and a folder of plug-ins need the code behind rows",
+    "sample_models.minilm -> sample_models._minilm": "transformers takes seconds to import: only who makes one pays it",
 }
 NO_TORCH_LAYERS = ("values", "plain", "top")
 NO_TORCH = ("engine.runner",)
