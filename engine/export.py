@@ -7,11 +7,12 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from engine import catalogue
+from engine import catalogue, export_tokens, modalities
 from engine.errors import FileError, InputError, NotFoundError
-from engine.export_text import EXAMPLE, README, REBUILD
+from engine.export_text import EXAMPLE, README, REBUILD, USAGE
 from engine.files import atomic_write, check_artifact, disk_errors
 from engine.measure import standalone
 from engine.units import format_bytes, format_ms
@@ -36,6 +37,8 @@ def check_folder(folder: Path, force: bool) -> None:
 
 def write(run: Run, folder: Path, force: bool = False) -> list[Path]:
     """Write ONNX, packed file, decoder, recipe, result, README, an example and ``bench.py``; the paths written.
+
+    A model that reads token ids comes with what they stand for.
 
     ``run`` is the object of ``engine.api.result``. Raises :class:`NotFoundError` for an unfinished trial,
     :class:`FileError` when its files are not here and :class:`InputError` for a folder that cannot be one.
@@ -63,10 +66,15 @@ def write(run: Run, folder: Path, force: bool = False) -> list[Path]:
 def texts(run: Run, names: Mapping[str, str]) -> dict[str, str]:
     """The folder's text files by name. ``names`` are the file names of the ONNX and the packed file."""
     portable = {**run, "artifact": dict(names)}
-    words = _words(run, names)
+    words, task = _words(run, names), catalogue.current().row("tasks", run["recipe"]["task"])
+    usage, example, more = USAGE.format(**words), EXAMPLE.format(**words), dict[str, str]()
+    if modalities.of(task) != modalities.IMAGE:
+        more = export_tokens.meanings(_files(task["name"]))
+        usage, example = export_tokens.usage(task, words, more)
     return {
-        "README.md": README.format(rebuild=REBUILD.format(**words), **words),
-        "run_example.py": EXAMPLE.format(**words),
+        **more,
+        "README.md": README.format(usage=usage, rebuild=REBUILD.format(**words), **words),
+        "run_example.py": example,
         "bench.py": standalone.source(),
         "recipe.json": json.dumps(run["recipe"], indent=1, ensure_ascii=False) + "\n",
         "result.json": json.dumps(portable, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
@@ -75,12 +83,17 @@ def texts(run: Run, names: Mapping[str, str]) -> dict[str, str]:
 
 def normalisation(task: str) -> tuple[float, float] | None:
     """Mean and deviation of the inputs divided by 255, where the task declares them."""
-    try:
-        files = importlib.import_module(f"engine.tasks._{task}_files")
-    except ModuleNotFoundError:
-        return None
+    files = _files(task)
     mean, deviation = getattr(files, "MEAN", None), getattr(files, "DEVIATION", None)
     return None if mean is None or deviation is None else (round(float(mean), 6), round(float(deviation), 6))
+
+
+def _files(task: str) -> ModuleType | None:
+    """The module that reads a task's data without torch, if it has one."""
+    try:
+        return importlib.import_module(f"engine.tasks._{task}_files")
+    except ModuleNotFoundError:
+        return None
 
 
 def _words(run: Run, names: Mapping[str, str]) -> dict[str, Any]:

@@ -11,13 +11,7 @@ README = """# {student} for {task}
     pip install onnxruntime numpy
     python run_example.py
 
-- File: `{onnx}`. Input `input`: float32 [batch, {dimensions}]; output `logits`: float32 [batch, classes].
-- Prepare an input: bytes 0 to 255, divided by 255, minus {mean}, divided by {deviation}.
-- The largest logit is the answer; softmax(logits) gives probabilities.
-
-Classes, in the order of the logits:
-
-{class_list}
+{usage}
 
 ## Measured
 
@@ -44,6 +38,14 @@ onnxruntime and numpy only, and takes several exported folders at once:
 Back here `stillhouse import there.json` adds them to this trial as that machine's times.
 
 {rebuild}"""
+
+USAGE = """- File: `{onnx}`. Input `input`: float32 [batch, {dimensions}]; output `logits`: float32 [batch, classes].
+- Prepare an input: bytes 0 to 255, divided by 255, minus {mean}, divided by {deviation}.
+- The largest logit is the answer; softmax(logits) gives probabilities.
+
+Classes, in the order of the logits:
+
+{class_list}"""
 
 REBUILD = """## The packed file
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from engine.errors import unknown_name
+from engine.errors import InputError, unknown_name
 from engine.step import Output, flat
 
 
@@ -17,6 +17,15 @@ def tap_paths(roles: Iterable[str], taps: Mapping[str, str], model: str) -> dict
     if missing:
         raise unknown_name(f"{model}: tap", missing[0], taps)
     return {role: taps[role] for role in roles}
+
+
+def _found(model: nn.Module, path: str) -> nn.Module:
+    """The module at ``path``; InputError where a stage has taken it out."""
+    try:
+        return model.get_submodule(path)
+    except AttributeError:
+        there = "a loss that looks at a layer which this student still has"
+        raise InputError(f"{type(model).__name__}.taps", path, there) from None
 
 
 class TapReader:
@@ -29,7 +38,7 @@ class TapReader:
     def __init__(self, model: nn.Module, paths: Mapping[str, str]) -> None:
         self.model = model
         self._seen: dict[str, Tensor] = {}
-        self._hooks = [model.get_submodule(path).register_forward_hook(self._keep(r)) for r, path in paths.items()]
+        self._hooks = [_found(model, path).register_forward_hook(self._keep(r)) for r, path in paths.items()]
 
     def __call__(self, inputs: Tensor) -> Output:
         """One forward."""

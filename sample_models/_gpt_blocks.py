@@ -15,38 +15,44 @@ class CausalAttention(nn.Module):
     """Masked self-attention (Vaswani et al. 2017, eq. 1) with ``heads`` heads: [B, T, D] -> [B, T, D].
 
     The same function as transformers' ``GPT2Attention`` on equal weights, whose single layer ``c_attn`` is three here:
-    methods that remove heads or share keys and values act on ``q_proj``, ``k_proj`` and ``v_proj`` by name.
+    methods that remove heads or share keys and values act on ``q_proj``, ``k_proj`` and ``v_proj`` by name. How many
+    heads there are follows from their outputs; each head of keys serves ``num_key_value_groups`` heads of queries.
     """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.head_size, self.num_key_value_groups = heads, width // heads, 1
         self.q_proj = nn.Linear(width, width)
         self.k_proj = nn.Linear(width, width)
         self.v_proj = nn.Linear(width, width)
         self.c_proj = nn.Linear(width, width)
 
     def split(self, x: Tensor) -> Tensor:
-        """[B, T, D] -> [B, H, T, D / H]."""
-        return x.reshape(*x.shape[:-1], self.heads, -1).transpose(1, 2)
+        """[B, T, H * S] -> [B, H, T, S]."""
+        return x.reshape(*x.shape[:-1], -1, self.head_size).transpose(1, 2)
+
+    def repeated(self, x: Tensor) -> Tensor:
+        """[B, G, T, S] -> [B, H, T, S]: each head of keys or values for all heads of queries that read it."""
+        each = self.num_key_value_groups
+        return x if each == 1 else x.unsqueeze(2).expand(-1, -1, each, -1, -1).flatten(1, 2)
 
     def forward(self, hidden_states: Tensor, **_: Any) -> tuple[Tensor, None]:
         """What a GPT-2 block calls: the mixed positions, and no attention maps."""
         q, k, v = (self.split(layer(hidden_states)) for layer in (self.q_proj, self.k_proj, self.v_proj))
-        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        mixed = F.scaled_dot_product_attention(q, self.repeated(k), self.repeated(v), is_causal=True)
         return self.c_proj(mixed.transpose(1, 2).flatten(2)), None
 
     def attend(self, x: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The same for ``x`` [B, T, D] that continues a text of P tokens, and all keys and values [B, H, P + T, D / H].
+        """The same for ``x`` [B, T, D] that continues a text of P tokens, and all keys and values [B, G, P + T, S].
 
-        ``keys`` and ``values`` [B, H, P, D / H] are what an earlier call gave; P may be 0.
+        ``keys`` and ``values`` [B, G, P, S] are what an earlier call gave; P may be 0.
         """
         q = self.split(self.q_proj(x))
         keys = torch.cat([keys, self.split(self.k_proj(x))], 2)
         values = torch.cat([values, self.split(self.v_proj(x))], 2)
         places = torch.arange(keys.shape[2], device=x.device)
         seen = places[None, :] <= places[keys.shape[2] - x.shape[1] :, None]
-        mixed = F.scaled_dot_product_attention(q, keys, values, attn_mask=seen)
+        mixed = F.scaled_dot_product_attention(q, self.repeated(keys), self.repeated(values), attn_mask=seen)
         return self.c_proj(mixed.transpose(1, 2).flatten(2)), keys, values
 
 
@@ -83,12 +89,12 @@ class Gpt(nn.Module):
     def with_past(self, ids: Tensor, *past: Tensor) -> tuple[Tensor, ...]:
         """Logits [B, T, 512] for ``ids`` [B, T] that continue a text, and what the next call needs as ``past``.
 
-        ``past``: keys and values of each layer in turn, [B, H, P, D / H] of the P tokens before; :meth:`no_past` at the
+        ``past``: keys and values of each layer in turn, [B, G, P, S] of the P tokens before; :meth:`no_past` at the
         start of a text. The logits are those of :meth:`forward` on the whole text, at the last T positions.
         """
         body, before, present = self.transformer, past[0].shape[2], list[Tensor]()
         x = body.wte(ids) + body.wpe.weight[before : before + ids.shape[1]]
-        for block, keys, values in zip(body.h, past[::2], past[1::2], strict=True):
+        for block, keys, values in zip(self.blocks(), past[::2], past[1::2], strict=True):
             mixed, keys, values = block.attn.attend(block.ln_1(x), keys, values)
             x = x + mixed
             x = x + block.mlp(block.ln_2(x))
@@ -97,8 +103,13 @@ class Gpt(nn.Module):
 
     def no_past(self, count: int, length: int = 0) -> list[Tensor]:
         """``past`` of ``count`` texts of ``length`` tokens, zeros."""
-        return [torch.zeros(count, block.attn.heads, length, layer.out_features // block.attn.heads)
-                for block in self.transformer.h for layer in (block.attn.k_proj, block.attn.v_proj)]  # fmt: skip
+        attentions = [block.attn for block in self.blocks()]
+        return [torch.zeros(count, a.heads // a.num_key_value_groups, length, a.head_size)
+                for a in attentions for _ in ("keys", "values")]  # fmt: skip
+
+    def blocks(self) -> list[Any]:
+        """The blocks that compute something: a method may have left some out."""
+        return [block for block in self.transformer.h if hasattr(block, "attn")]
 
 
 class Body(nn.Module):

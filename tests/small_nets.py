@@ -40,14 +40,14 @@ class TinyNet(nn.Module):
         return logits
 
 
-def fresh(seed: int = 0, repeats: int = 0, text: bool = False) -> nn.Module:
+def fresh(seed: int = 0, repeats: int = 0, text: bool = False, classes: int = CLASSES) -> nn.Module:
     """The network with initial weights that depend on ``seed`` alone, in the training loop's memory format.
 
-    ``text``: a transformer of one layer, or of ``repeats``, instead: ids of tokens [B, 16] -> logits [B, 4].
+    ``text``: a transformer of one layer, or of ``repeats``, instead: ids of tokens [B, 16] -> logits [B, classes].
     """
     torch.manual_seed(seed)
     if text:
-        return bert.make(WORDS, CLASSES, max(repeats, 1), 16)
+        return bert.make(WORDS, classes, max(repeats, 1), 16)
     return TinyNet(repeats).to(memory_format=torch.channels_last)
 
 

@@ -42,9 +42,10 @@ def test_the_file_names_the_shared_layers_once_and_pruning_acts_on_all_places() 
     phase(model, [stage("share_layers"), stage("prune_magnitude", sparsity=0.5)], epochs=1)
     assert float((weight_of(model.get_submodule(f"{LAYER}1.{OUT}")) == 0).float().mean()) > 0.2
     made = build(model.eval(), text_nets.data().inputs[:2])
-    names = [layer.name for layer in read(made.onnx, made.packed()).layers]
-    assert names.count(f"{LAYER}0.{OUT}") == 1
-    assert f"{LAYER}1.{OUT}" not in names
+    found = {layer.name: layer for layer in read(made.onnx, made.packed()).layers}
+    assert found[f"{LAYER}0.{OUT}"].macs == 2 * WIDTH**2 * text_nets.TOKENS
+    assert found[f"{LAYER}0.{OUT}"].packed_bytes > WIDTH**2
+    assert not any(name.startswith(f"{LAYER}1.{OUT}") for name in found)
     packed(model)
 
 

@@ -99,10 +99,10 @@ def test_over_all_layers_each_is_normalized_and_one_head_stays(model: nn.Module)
 def test_parameters_and_operations_fall_as_computed(model: nn.Module) -> None:
     before, bytes_before = size(model), packed(model)
     phase(model, [stage("prune_heads", fraction=0.5)])
-    gone = 2 * 2 * SIZE  # numbers of two heads in each of two layers
+    gone, tokens = 2 * 2 * SIZE, text_nets.TOKENS  # numbers of two heads in each of two layers
     after = size(model)
     assert before[0] - after[0] == gone * (4 * WIDTH + 3)
-    assert before[1] - after[1] == gone * 4 * WIDTH * text_nets.TOKENS
+    assert before[1] - after[1] == gone * (4 * WIDTH * tokens + 2 * tokens**2)  # the latter: scores and their sums
     assert bytes_before - packed(model) > 0.8 * 4 * gone * 4 * WIDTH
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from engine.artifact import runtime, writing
 from engine.weights import affine, code
 from engine.weights.compensated import Lattice, compensate, inverse_factor
-from engine.weights.constraint import shared
+from engine.weights.constraint import shared, trained
 from engine.weights.layer_inputs import by_input, second_moments
 
 
@@ -172,7 +172,7 @@ def test_a_table_shared_with_an_embedding_is_rounded_and_nothing_else() -> None:
     one.attach(model, [])
     assert shared(model) == {model.table, model.head}
     one.finish(model, given)
-    assert torch.equal(model.table.weight, before)
+    assert torch.equal(trained(model.table), before)
     assert np.array_equal(code.weight_codes(model)["head"].integers, affine.quantize(before, 3).integers)
 
 

@@ -79,13 +79,16 @@ class Nodes:
                 macs = math.prod(self.sizes(node.output[0])) * inner
                 yield Kernel(node.name.rpartition(".")[0], ATTENTION, place, NONE, FLOAT_BITS, NONE, macs)
             return
-        stored, name = self._stored(node.input[1]), node.name or self._tensor_name(node.input[1])
+        stored = self._stored(node.input[1])
+        tied = node.op_type == "MatMul" and self._looked_up(stored)
+        # layers that share a weight are one layer, wherever they stand
+        own = stored.endswith(".weight") and stored in self.tensors and not tied
+        name = self._tensor_name(stored) if own else node.name or self._tensor_name(node.input[1])
         bias = self.value(node.input[2]) if len(node.input) > 2 else None
         if node.op_type == "MatMul":  # its weights lie the other way round, its bias is a node of its own
             weights, bias = weights.T, self.value(f"{name}.bias")
         width = FLOAT_BITS if stored in self.tensors else INTEGER_BITS
         macs = math.prod(self.sizes(node.output[0])) * _inputs(node, weights)
-        tied = node.op_type == "MatMul" and self._looked_up(stored)
         yield Kernel(name, _kind(node, weights), place, weights, width, NONE if bias is None else bias, macs, tied)
 
     def _integer_product(self, place: int, node: Node) -> Kernel:

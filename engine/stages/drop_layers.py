@@ -11,7 +11,7 @@ from engine.knobs import knob
 from engine.registry import register
 from engine.stages._base import Stage, StageContext
 from engine.stages._transformer import blocks_of
-from engine.weights.attention import Skipped, put
+from engine.weights.attention import drop
 from engine.weights.heads import least_missed
 
 RULES = ("alternate", "last", "importance")
@@ -61,6 +61,5 @@ class DropLayers(Stage):
         return [found[(i + 1) * len(found) // count - 1] for i in range(count)]
 
     def attach(self, model: nn.Module, plan: list[Any]) -> None:
-        """The others keep their names, so that losses that look at a layer still find it."""
-        for block in plan:
-            put(model, block, Skipped())
+        """Losses that look at the first or the last layer find the first or the last one that is left."""
+        drop(model, plan)

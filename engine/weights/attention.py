@@ -100,9 +100,28 @@ def places(model: nn.Module) -> dict[str, str]:
 
 
 def put(model: nn.Module, path: str, module: nn.Module) -> None:
-    """Let ``module`` stand at ``path``; a :class:`Skipped` takes a block out, and the others keep their names."""
+    """Let ``module`` stand at ``path``."""
     parent, _, child = path.rpartition(".")
     setattr(model.get_submodule(parent), child, module)
+
+
+def drop(model: nn.Module, paths: Sequence[str]) -> None:
+    """Take these blocks out of their list. The others keep their order and, but for two, their names.
+
+    The last one that stays takes the last place and the first one, if it is another, the first: losses that look at the
+    first or the last layer find it there.
+    """
+    for path in paths:
+        put(model, path, Skipped())
+    for name in dict.fromkeys(path.rpartition(".")[0] for path in paths):
+        row = model.get_submodule(name)
+        count = len(list(row.children()))
+        for place, take in ((count - 1, -1), (0, 0)):
+            left = [i for i in range(count) if not isinstance(row.get_submodule(str(i)), Skipped)]
+            if left and (take or len(left) > 1) and left[take] != place:
+                block = row.get_submodule(str(left[take]))
+                put(row, str(left[take]), Skipped())
+                put(row, str(place), block)
 
 
 def constrained(attention: Attention) -> bool:

@@ -59,6 +59,12 @@ def inverse_factor(moments: Tensor, damping: float) -> Tensor:
     return upper
 
 
+def error(weight: Tensor, moments: Tensor, other: Tensor) -> Tensor:
+    """[out]: the mean squared error of each output with the weights ``other`` instead, both [out, K]."""
+    change = (other - weight).view(len(moments), -1, weight.shape[1])
+    return (torch.bmm(change, moments) * change).sum(2).flatten()
+
+
 def compensate(
     weight: Tensor, moments: Tensor, lattice: Lattice, damping: float, act_order: bool = False
 ) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -76,7 +82,8 @@ def compensate(
         first = number * len(rows)
         own = _part(scale, first, len(rows)), None if zero is None else _part(zero, first, len(rows))
         found = _columns(rows, gram, lattice, own, damping, act_order)
-        better = _errors(rows, gram, lattice, *found) < _errors(rows, gram, lattice, rows, *own)
+        errors = (error(rows, gram[None], lattice.rounded(*code)) for code in (found, (rows, *own)))
+        better = next(errors) < next(errors)
         moved.append(torch.where(better[:, None], found[0], rows))
         scales.append(_choose(better, found[1], own[0]))
         zeros.append(None if found[2] is None or own[1] is None else _choose(better, found[2], own[1]))
@@ -131,9 +138,3 @@ def _choose(better: Tensor, found: Tensor, own: Tensor) -> Tensor:
     if not found.ndim:
         return own
     return torch.where(better.view(-1, *[1] * (found.ndim - 1)), found, own)
-
-
-def _errors(rows: Tensor, gram: Tensor, lattice: Lattice, weight: Tensor, scale: Tensor, zero: Tensor | None) -> Tensor:
-    """[out]: the mean squared error of each output."""
-    change = (lattice.rounded(weight, scale, zero) - rows).to(gram.dtype)
-    return ((change @ gram) * change).sum(1)

@@ -39,6 +39,17 @@ def tie(model: nn.Module, names: Sequence[str], mean: bool = False) -> None:
         setattr(model.get_submodule(parent), child, first)
 
 
+def answering(model: nn.Module) -> tuple[str, str] | None:
+    """The first table of embeddings and the last linear layer by name, where their weights are two of one shape."""
+    tables = [(n, m) for n, m in model.named_modules() if isinstance(m, nn.Embedding)]
+    layers = [(n, m) for n, m in model.named_modules() if isinstance(m, nn.Linear)]
+    if not tables or not layers:
+        return None
+    (table, rows), (layer, answers) = tables[0], layers[-1]
+    first, second = weight_of(rows), weight_of(answers)
+    return (table, layer) if first.shape == second.shape and first is not second else None
+
+
 def _kind(layer: nn.Module) -> tuple[object, ...]:
     names = ("stride", "padding", "dilation", "groups", "padding_mode")
     bias = isinstance(getattr(layer, "bias", None), Tensor)

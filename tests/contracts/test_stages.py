@@ -45,6 +45,14 @@ class Case:
         return "image" not in STAGES[self.name].modalities
 
     @property
+    def classes(self) -> int:
+        """As many as words for what is for language models: its weights for answers have the shape of its table."""
+        return small_nets.WORDS if STAGES[self.name].modalities == ("tokens",) else small_nets.CLASSES
+
+    def fresh(self) -> nn.Module:
+        return small_nets.fresh(repeats=self.repeats, text=self.text, classes=self.classes)
+
+    @property
     def epochs(self) -> int:
         """1 where a setting acts only while training."""
         made = self.make()
@@ -79,15 +87,15 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 
 @functools.cache
-def learned(repeats: int, text: bool) -> nn.Module:
-    model = small_nets.fresh(repeats=repeats, text=text)
+def learned(repeats: int, text: bool, classes: int) -> nn.Module:
+    model = small_nets.fresh(repeats=repeats, text=text, classes=classes)
     small_nets.phase(model, [], epochs=2)
     return model
 
 
 def trained(case: Case) -> nn.Module:
     """A network that has learned a little, so that statistics and weights mean something."""
-    return copy.deepcopy(learned(case.repeats, case.text))
+    return copy.deepcopy(learned(case.repeats, case.text, case.classes))
 
 
 @pytest.fixture
@@ -122,7 +130,7 @@ def test_it_runs_and_gives_finite_outputs(case: Case, dense: nn.Module) -> None:
     model = copy.deepcopy(dense)
     small_nets.phase(model, [case.make()], case.epochs, number=1)
     assert torch.isfinite(small_nets.outputs(model)).all()
-    assert small_nets.outputs(model).shape == (96, small_nets.CLASSES)
+    assert small_nets.outputs(model).shape == (96, case.classes)
 
 
 def test_same_seed_same_result(case: Case, dense: nn.Module) -> None:
@@ -136,7 +144,7 @@ def test_a_kept_prefix_is_restored_bit_for_bit(case: Case) -> None:
     model = trained(case)
     stages = [*(small_nets.stage(n) for n in earlier_of(case)), case.make()]
     plans = small_nets.phase(model, stages, epochs=1, number=1)
-    again = small_nets.fresh(repeats=case.repeats, text=case.text)
+    again = case.fresh()
     for one, plan in zip(stages, json.loads(json.dumps(plans)), strict=True):
         one.attach(again, plan)
     again.load_state_dict({k: v.clone() for k, v in model.state_dict().items()}, strict=True)
