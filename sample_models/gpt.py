@@ -90,8 +90,8 @@ register(
     ModelSpec(
         name="gpt_teacher",
         title="GPT teacher of four layers, 1.9 million parameters",
-        help="A GPT of four layers trained in advance for an hour on all training texts. Its weights come with the "
-        "project, so a run starts from what it knows. It has read every text that the students learn from.",
+        help="A GPT of four layers trained in advance on all training texts, sixteen times the sample. Its weights "
+        "come with the project, so a run starts from what it knows. It has read all that the students learn from.",
         source=f"{SOURCE}; trained by sample_models/train_gpt_teacher.py",
         family="gpt",
         tasks=("language_model",),

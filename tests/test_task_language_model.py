@@ -99,7 +99,7 @@ def test_the_teacher_and_the_students_are_there(task: Task) -> None:
 
 
 def test_the_teacher_knows_more_than_the_plays_it_has_read(task: Task) -> None:
-    """About two bits a character on a play that it has not seen, and not much less on its own."""
+    """Less than two bits a character on a play that it has not seen, and not much less on its own."""
     from engine.teaching import forward, load_teacher
 
     teacher = load_teacher("gpt_teacher")
@@ -107,4 +107,4 @@ def test_the_teacher_knows_more_than_the_plays_it_has_read(task: Task) -> None:
     for name in ("train", "validation"):
         split = task.split("sample", name)
         found[name] = task.quality(forward(teacher, split.inputs[:64]), split.labels[:64].flatten()).value
-    assert found["train"] < found["validation"] < 2.2
+    assert found["train"] < found["validation"] < 2.0

@@ -27,7 +27,7 @@ DEFAULT: Mapping[str, Any] = MappingProxyType(
         "phases": [
             {
                 "epochs": 3,
-                "loss": {"name": "kd", "temperature": 1.0, "weight": 0.5},
+                "loss": {"name": "kd", "temperature": 1.0, "weight": 0.9},
                 "teachers": ["gpt_teacher"],
             },
             {
