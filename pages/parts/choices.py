@@ -21,7 +21,9 @@ from pages.parts import teachers
 from pages.parts.words import find, say
 
 FULL_PRECISION = 32
-PRUNING = {"none": None, "magnitude": "prune_magnitude", "channels": "prune_channels"}
+PRUNING = {"none": None, "magnitude": "prune_magnitude", "channels": "prune_channels",
+           "heads": "prune_heads"}  # fmt: skip
+REMOVES = ("channels", "heads")  # whole parts, which needs training afterwards
 QUANTIZER, REPAIR = "quantize_linear", "recalibrate"
 VIEW = ("image", "point")
 FIXED = ("task", "teacher", "student", "loss", "labels", "epochs", "pruning", "bits", "finetune", "seed", "data",
@@ -190,7 +192,7 @@ def _budget(task: Mapping[str, Any], usual: Mapping[str, Any]) -> Iterator[Field
 
 def _finish(form: Form, usual: Mapping[str, Any], task: Mapping[str, Any]) -> Iterator[Field]:
     needed = int(_cut_after_training(form) and _trains_bits(form))
-    repaired = 1 if form.values["pruning"] == "channels" else max(needed, usual.get("finetune", 0))
+    repaired = 1 if form.values["pruning"] in REMOVES else max(needed, usual.get("finetune", 0))
     yield Field(Knob("finetune", "int", repaired, _help("finetune"), needed, 20, advanced=True), "run")
     yield Field(Knob("seed", "int", usual.get("seed", 0), _help("seed"), 0, MAX_SEED), "run")
     yield _choice("data", DATA, usual.get("data", "sample"), "run", advanced=True)

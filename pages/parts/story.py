@@ -118,7 +118,10 @@ def _pruned(row: Row) -> str:
     if not row.get("sparsity") or row.get("pruning") in (None, "none"):
         return say("recipe.dense")
     how = find(f"recipe.schedule.{row.get('schedule')}") or ""
-    return say(f"recipe.pruned.{row['pruning']}", share=f"{100 * row['sparsity']:.0f} %", how=how).strip()
+    share, name = f"{100 * row['sparsity']:.0f} %", str(row["pruning"])
+    if find(f"recipe.pruned.{name}"):
+        return say(f"recipe.pruned.{name}", share=share, how=how).strip()
+    return say("recipe.pruned.other", share=share, how=how, name=name.replace("_", " ")).strip()
 
 
 def _bits_words(row: Row) -> str:

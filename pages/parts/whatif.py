@@ -11,7 +11,7 @@ from engine import api
 from engine.home import Home
 from engine.units import format_bytes
 from pages.parts import charts, points, story, subject
-from pages.parts.choices import FULL_PRECISION, Form
+from pages.parts.choices import FULL_PRECISION, REMOVES, Form
 from pages.parts.words import say
 
 Row = Mapping[str, Any]
@@ -45,7 +45,7 @@ def sparsity_of(form: Form) -> float:
 
 def answer(form: Form, grid: Sequence[Row]) -> str:
     """What the sliders' present places give, in words with measured numbers."""
-    if form.get("pruning") == "channels" or form.get("bits") == FULL_PRECISION:
+    if form.get("pruning") in REMOVES or form.get("bits") == FULL_PRECISION:
         return say("what_if.off")
     row = chosen(form, grid)
     if row is None:

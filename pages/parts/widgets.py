@@ -109,8 +109,8 @@ def _task_changed() -> None:
 
 
 def _pruning_changed() -> None:
-    """A net that has lost channels has to be repaired; zeros alone need not."""
-    state.choose({"finetune": 1 if st.session_state["pruning"] == "channels" else 0})
+    """A net that has lost whole parts has to be repaired; zeros alone need not."""
+    state.choose({"finetune": 1 if st.session_state["pruning"] in choices.REMOVES else 0})
 
 
 def _labels(knob: Knob, label: str, help_text: str) -> None:
