@@ -234,7 +234,7 @@ def _y_range(ys: Numbers, direction: str, own: bool, at_least: float | None,
     marked = [float(sign * v) for v in seen]
     floor = min([low, *marked, *([sign * at_least] if at_least is not None else [])])
     floor = float(good[good >= floor].min()) if at_least is None or floor != sign * at_least else floor
-    margin = max(0.06 * (top - floor), 0.005)
+    margin = max(0.06 * (top - floor), 0.005 if direction == "maximize" else 0.02 * abs(top))
     ends = sorted((sign * (floor - margin), sign * (top + margin)))
     return (ends[0], ends[1]), int((good < floor).sum())
 

@@ -233,7 +233,7 @@ def _y_range(points: Sequence[Mark], direction: str, chosen: int | None) -> tupl
         floor = high - reach if chosen is None else min(high - reach, good[chosen])
         kept = [value for value in good if value >= floor]
         low, below = min(kept), len(good) - len(kept)
-    margin = max(0.06 * (high - low), 0.005)
+    margin = max(0.06 * (high - low), 0.005 if direction == "maximize" else 0.02 * abs(high))
     ends = sorted((sign * (low - margin), sign * (high + margin)))
     return (ends[0], ends[1]), below
 
