@@ -46,9 +46,9 @@ def test_every_knob_of_the_chosen_parts_is_a_field_with_its_help() -> None:
 @settings(max_examples=60, deadline=None)
 @given(
     student=st.sampled_from(catalogue.current().students(TASK)),
-    loss=st.sampled_from(catalogue.current().names("losses")), temperature=st.floats(0.5, 20),
-    weight=st.floats(0, 1), labels=LABELS, epochs=st.integers(1, 200),
-    pruning=st.sampled_from(list(choices.PRUNING)), sparsity=st.floats(0, 0.95), seed=st.integers(0, 2**32 - 1),
+    loss=st.sampled_from(catalogue.current().suited("losses", TASK)), temperature=st.floats(0.5, 20),
+    weight=st.floats(0.02, 0.98), labels=LABELS, epochs=st.integers(1, 200), sparsity=st.floats(0, 0.95),
+    pruning=st.sampled_from(["none", "magnitude", "channels"]), seed=st.integers(0, 2**32 - 1),
     schedule=st.sampled_from(["one_shot", "gradual"]), training=st.sampled_from(["post", "qat"]),
     bits=st.sampled_from([1, 2, 3, 4, 5, 6, 7, 8, 32]), finetune=st.integers(0, 3),
 )  # fmt: skip

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import text_catalogue
 from figure_rows import row
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from text_catalogue import MAILS, PLAYS
 
 from engine import catalogue, figures
@@ -155,3 +157,36 @@ def test_the_sentence_speaks_of_bits(of_plays: None) -> None:
     said = story.sentence(run, "trial", paired)
     assert said.startswith("**2.31 bits per character** in **9 kB**")
     assert "**0.11 bits per character worse** than its dense student" in said
+
+
+def test_what_else_the_default_run_applies_stays() -> None:
+    """Tables of words are rounded with the weights, norms are measured again where there are some."""
+    ends = {}
+    for task, bits in (("language_model", 4), ("language_model", 32), ("fashion_mnist", 32)):
+        recipe = choices.to_recipe(choices.read({"task": task, "pruning": "magnitude", "bits": bits}))
+        ends[task, bits] = [s["name"] for s in recipe["phases"][-1]["stages"]]
+    assert ends["language_model", 4][-2:] == ["quantize_linear", "quantize_embeddings"]
+    assert "quantize_embeddings" not in ends["language_model", 32]
+    assert ends["fashion_mnist", 32][-1] == "recalibrate"
+
+
+@pytest.mark.parametrize("task", ["text_spam", "language_model"])
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_whatever_the_controls_say_is_a_recipe_of_the_task(task: str, data: st.DataObject) -> None:
+    rows = catalogue.current()
+    loss = data.draw(st.sampled_from(rows.suited("losses", task)))
+    pruning = data.draw(st.sampled_from(["none", "magnitude", "heads"]))
+    bits = data.draw(st.sampled_from([1, 4, 8, 32]))
+    form = choices.read({"task": task, "loss": loss, "pruning": pruning, "bits": bits})
+    assert not form.problems
+    again = choices.read(choices.to_url(form), parse=True)
+    assert not again.problems
+    recipe = Recipe.from_json(choices.to_recipe(again))
+    assert Recipe.from_json(choices.to_recipe(choices.read(choices.values_of(recipe.to_json())))).key == recipe.key
+
+
+@pytest.mark.parametrize("task", ["text_spam", "language_model"])
+def test_the_first_preset_is_the_default_run(task: str) -> None:
+    recipe = Recipe.from_json(choices.to_recipe(choices.read({"task": task})))
+    assert recipe.key == Recipe.from_json(catalogue.current().row("tasks", task)["default"]).key

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from engine import catalogue
@@ -18,58 +17,19 @@ from engine.knobs import Knob
 from engine.modalities import positions
 from engine.recipe import DATA, MAX_EPOCHS, MAX_SEED
 from pages.parts import teachers
+from pages.parts.form import Field as Field
+from pages.parts.form import Form as Form
 from pages.parts.words import find, say
 
 FULL_PRECISION = 32
 PRUNING = {"none": None, "magnitude": "prune_magnitude", "channels": "prune_channels",
            "heads": "prune_heads"}  # fmt: skip
 REMOVES = ("channels", "heads")  # whole parts, which needs training afterwards
-QUANTIZER, REPAIR = "quantize_linear", "recalibrate"
+QUANTIZER = "quantize_linear"
 VIEW = ("image", "point")
 FIXED = ("task", "teacher", "student", "loss", "labels", "epochs", "pruning", "bits", "finetune", "seed", "data",
          "without", *teachers.NAMES, *VIEW)  # fmt: skip
 RESERVED = ("embed", "embed_options")
-
-
-@dataclass(frozen=True)
-class Field:
-    """One setting: a knob with its place on the page; ``options`` lists the only values that are allowed."""
-
-    knob: Knob
-    group: str
-    part: str = ""
-    options: tuple[Any, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """The widget's key and the name in the URL."""
-        return self.knob.name
-
-    def check(self, value: Any, parse: bool) -> Any:
-        """The canonical value; raises InputError. ``parse``: the value is text from a URL."""
-        where = say("url.where", name=self.name) if parse else self.name
-        read = self.knob.parse(value, where) if parse else self.knob.check(value, where)
-        if self.options and read not in self.options:
-            allowed = ", ".join("none" if o is None else str(o) for o in self.options)
-            raise InputError(where, value, allowed)
-        return read
-
-
-@dataclass
-class Form:
-    """Fields in the order of the page with a valid value for each, and one line for every value refused."""
-
-    fields: list[Field] = field(default_factory=list)
-    values: dict[str, Any] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
-
-    def group(self, name: str) -> list[Field]:
-        """The fields of one group of the page."""
-        return [f for f in self.fields if f.group == name]
-
-    def get(self, name: str) -> Any:
-        """A value, None where the form has no such field."""
-        return self.values.get(name)
 
 
 def read(source: Mapping[str, Any], parse: bool = False) -> Form:
@@ -127,10 +87,18 @@ def to_recipe(form: Form) -> dict[str, Any]:
             place = repair if name != QUANTIZER and repair["epochs"] else after
         place["stages"].append(stage)
     if train["stages"] or repair["stages"] or after["stages"]:
-        after["stages"].append({"name": REPAIR})
+        after["stages"] += _usual_stages(get("task"), get("bits") != FULL_PRECISION)
     phases = [train] + [p for p in (repair, after) if p["stages"]]
     names = ("task", "data", "labels", "without", "student", "seed")
     return {**{n: get(n) for n in names}, "phases": phases}
+
+
+def _usual_stages(task: str, rounded: bool) -> list[dict[str, Any]]:
+    """What else the task's default run applies at its end: norms measured again, tables of words rounded."""
+    last = [s for p in catalogue.current().row("tasks", task)["default"]["phases"] if not p["epochs"]
+            for s in p.get("stages", ())]  # fmt: skip
+    shown = (*PRUNING.values(), QUANTIZER)
+    return [dict(s) for s in last if s["name"] not in shown and (rounded or "bits" not in s)]
 
 
 def values_of(recipe: Mapping[str, Any]) -> dict[str, Any]:
