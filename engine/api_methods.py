@@ -185,9 +185,10 @@ def _phases(entry: Entry, rows: Catalogue, task: str) -> list[dict[str, Any]]:
 
 
 def _other_student(entry: Entry, rows: Catalogue, task: str) -> dict[str, Any]:
-    """Where a method refuses the usual student, the one that its refusal names."""
-    refused = (pictures().facts(entry) or {}).get("refused", "")
-    named = [name for name in rows.students(task) if name in refused]
+    """Where a method refuses the usual student, the one that its refusal names, or that its picture shows."""
+    facts = pictures().facts(entry) or {}
+    told = f"{facts.get('refused', '')} {facts.get('student', '')}"
+    named = [name for name in rows.students(task) if name in told]
     return {"student": named[0]} if named else {}
 
 

@@ -2,9 +2,10 @@
 
     python -m sample_data.pictures
 
-Every registered stage acts on the shipped student, every registered loss teaches it for one batch of real images; what
-comes out is kept in pictures.npz (plain arrays, read without torch). A stage that acts while training gets one epoch.
-About a minute on one core. ``--only NAME`` makes one entry anew and keeps the others.
+Every registered stage acts on the shipped student, or on a small language model where it is for texts alone; every
+registered loss teaches it for one batch of real images; what comes out is kept in pictures.npz (plain arrays, read
+without torch). A stage that acts while training gets one epoch. About a minute on one core. ``--only NAME`` makes one
+entry anew and keeps the others.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from engine import registry
 from engine.files import atomic_write
 from engine.home import Home
 from engine.modalities import IMAGE
-from sample_data import pictures_losses, pictures_stages
+from sample_data import pictures_losses, pictures_stages, pictures_text
 from sample_data.pictures_student import LAYER, STUDENT, shipped_student
 
 PATH = Path(__file__).with_name("pictures.npz")
@@ -36,7 +37,9 @@ Arrays = dict[str, NDArray[Any]]
 
 def entry(kind: str, name: str, home: Home) -> tuple[dict[str, Any], Arrays]:
     """What is told of one method, and its arrays by name."""
-    return pictures_stages.picture(name, home) if kind == "stages" else pictures_losses.picture(name)
+    if kind == "losses":
+        return pictures_losses.picture(name)
+    return (pictures_text if pictures_text.suits(name) else pictures_stages).picture(name, home)
 
 
 def common(home: Home) -> tuple[dict[str, Any], Arrays]:

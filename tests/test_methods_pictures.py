@@ -15,7 +15,7 @@ from engine.errors import FileError
 from engine.home import Home
 from engine.losses.kd import softened_kl
 from engine.tasks import _fashion_mnist_files as files
-from sample_data import pictures, pictures_losses, pictures_stages
+from sample_data import pictures, pictures_losses, pictures_stages, pictures_text
 from sample_data.pictures_student import LAYER, shipped_student
 
 CHEAP = ("prune_channels", "prune_magnitude", "prune_n_m", "prune_random", "quantize_linear")
@@ -74,6 +74,27 @@ def test_what_a_loss_has_taught_all_images_adds_up_to_nothing_where_it_looks_at_
     _, arrays = kept
     for name in ("cross_entropy", "kd", "reverse_kl", "jsd"):
         assert np.abs(arrays[f"losses/{name}/push"].astype(float).sum(-1)).max() < 0.02, name
+
+
+def test_methods_for_texts_are_shown_on_a_language_model(kept: Any) -> None:
+    index, arrays = kept
+    shown = {name: index["stages"][name] for name in registry.registered("stages") if pictures_text.suits(name)}
+    assert {"prune_heads", "group_key_values", "drop_layers", "tie_embeddings"} <= set(shown)
+    for name, facts in shown.items():
+        assert (facts["student"], "refused" in facts) == (pictures_text.STUDENT, False), name
+    heads, rows = shown["prune_heads"], arrays["stages/prune_heads/before"]
+    assert [heads["was"], heads["shape"]] == [[64, 64], [32, 64]]
+    inside = [(i, row) for i, row in enumerate(heads["kept"][0]) if row < len(rows)]  # as far as both are kept
+    assert all(np.array_equal(arrays["stages/prune_heads/after"][i], rows[row]) for i, row in inside)
+    assert len({row // 16 for row in heads["kept"][0]}) == 2, "two heads of 16 rows each"
+    mean = arrays["stages/group_key_values/before"].astype(float)
+    assert shown["group_key_values"]["shape"] == [16, 64]
+    assert np.abs(arrays["stages/group_key_values/after"]).mean() < np.abs(mean).mean()
+    before, after = shown["drop_layers"]["parameters"]
+    assert before - after == 12 * 64**2 + 13 * 64, "a block of GPT-2's shape"
+    assert not shown["drop_layers"]["changed"]
+    before, after = shown["tie_embeddings"]["parameters"]
+    assert before - after == 512 * 64
 
 
 def test_the_student_is_the_shipped_one() -> None:

@@ -35,7 +35,6 @@ def deep(layers: int) -> nn.Module:
         (4, "last", 0.5, [2, 3]),
         (5, "last", 0.95, [1, 2, 3, 4]),
         (2, "alternate", 0.95, [1]),
-        (1, "last", 0.95, []),
         (3, "alternate", 0.0, []),
     ],
 )
@@ -117,5 +116,6 @@ def test_other_stages_act_on_the_blocks_that_are_left() -> None:
 
 
 def test_it_is_refused_without_blocks() -> None:
-    with pytest.raises(InputError, match="bert_2 or gpt_2"):
-        phase(fresh(), [stage("drop_layers")])
+    for model in (fresh(), deep(1)):
+        with pytest.raises(InputError, match="bert_2 or gpt_2"):
+            phase(model, [stage("drop_layers")])

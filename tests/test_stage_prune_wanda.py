@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from small_nets import context, data, fresh, outputs, phase, stage
@@ -100,3 +102,17 @@ def test_it_leaves_the_mode_and_the_weights_alone() -> None:
     squared_norms(model, [model.head], [(data().inputs, data().labels)])
     assert model.training
     assert all(torch.equal(before[n], p) for n, p in model.state_dict().items())
+
+
+def test_the_layout_in_memory_does_not_matter() -> None:
+    torch.manual_seed(3)
+    images, found = torch.randn(5, 4, 6, 6), []
+    layer = nn.Sequential(nn.Conv2d(4, 6, 3))
+    for layout in (torch.contiguous_format, torch.channels_last):
+        one, given = stage("prune_wanda", keep_first=False), context()
+        given.calibration = [(images, torch.zeros(5))]
+        model = copy.deepcopy(layer).to(memory_format=layout)
+        one.attach(model, [])
+        one.prepare(model, given)
+        found.append(code.masks(model)["0"])
+    assert found[0].equal(found[1])

@@ -7,11 +7,12 @@ from typing import Any
 
 from torch import nn
 
+from engine.errors import InputError
 from engine.knobs import knob
 from engine.registry import register
 from engine.stages._base import Stage, StageContext
 from engine.stages._transformer import blocks_of
-from engine.weights.attention import drop
+from engine.weights.attention import blocks, drop
 from engine.weights.heads import least_missed
 
 RULES = ("alternate", "last", "importance")
@@ -26,8 +27,8 @@ class DropLayers(Stage):
     title = "Drop whole layers"
     help = (
         "Leaves out whole blocks of a transformer, attention and feed-forward layers alike: what would enter such a "
-        "block goes straight to the next. Time falls as much as weights do. At least one block stays; a student of one "
-        "layer keeps it. Train on afterwards, so that the others get used to it."
+        "block goes straight to the next. Time falls as much as weights do. At least one block stays. Train on "
+        "afterwards, so that the others get used to it."
     )
     formula = r"x_{l+1} = x_l \ \text{ for dropped } l, \qquad x_{l+1} = x_l + f_l(x_l) \ \text{ for all others}"
     source = (
@@ -52,6 +53,10 @@ class DropLayers(Stage):
     def plan(self, model: nn.Module, context: StageContext) -> list[Any]:
         """The paths of the blocks that go."""
         found = blocks_of(self, model)
+        if len(blocks(model)) == 1:
+            raise InputError(
+                self.name, type(model).__name__, "a student of two blocks or more, such as bert_2 or gpt_2"
+            )
         count = min(round(self.fraction * len(found)), max(len(found) - 1, 0))
         if self.rule == "last":
             return found[len(found) - count :]

@@ -69,7 +69,7 @@ class PruneWanda(Masking):
 
     def score(self, name: str, mask: Mask, layer: nn.Module) -> Tensor:
         """Magnitude times the norm of the input."""
-        weight, norm = incoming(layer, mask).abs(), self.memory[name]
+        weight, norm = incoming(layer, mask).abs().contiguous(), self.memory[name]
         rows = weight.view(len(norm), -1, norm.shape[1])
         return (rows * norm[:, None]).view_as(weight)
 

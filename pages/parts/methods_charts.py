@@ -31,7 +31,8 @@ def show(drawn: Shown, key: str) -> None:
 @st.cache_resource(max_entries=64, show_spinner=False)
 def matrices_of(name: str, _kept: Pictures, _facts: Facts, look: str) -> Shown:
     """The layer's weights before and after."""
-    info = matrices.matrices_info(_kept.arrays["before"], _kept.arrays[f"stages/{name}/after"], _facts["kept"])
+    before = _kept.arrays.get(f"stages/{name}/before", _kept.arrays["before"])
+    info = matrices.matrices_info(before, _kept.arrays[f"stages/{name}/after"], _facts["kept"])
     return _framed(matrices.matrices_figure(info, look)), matrices.alt_matrices(info)
 
 

@@ -39,13 +39,13 @@ def panel(entry: Entry, look: str) -> None:
 
 
 def _stage(entry: Entry, kept: Pictures, facts: Facts, look: str) -> None:
-    arrays, place = kept.of(entry), {"layer": kept.index["layer"], "student": kept.index["student"]}
+    arrays, place = kept.of(entry), {name: facts.get(name, kept.index[name]) for name in ("layer", "student")}
     st.html(charts.title(say("methods_picture.title"), say("methods_picture.stage_sub", **place)))
     st.html(trial_html.facts(stage_facts(facts, kept.index)))
     if facts["changed"]:
         methods_charts.show(methods_charts.matrices_of(entry.name, kept, facts, look), "methods_matrix")
         st.html(methods_html.key(say("methods_picture.key"), facts["kept"] is not None))
-        methods_charts.show(methods_charts.weights(entry.name, kept.index["layer"], facts, look), "methods_weights")
+        methods_charts.show(methods_charts.weights(entry.name, place["layer"], facts, look), "methods_weights")
     if "mean" in arrays:
         methods_charts.show(methods_charts.norms(entry.name, arrays, look), "methods_norms")
     if "inputs" in arrays:
@@ -65,8 +65,8 @@ def stage_facts(facts: Facts, index: Facts) -> list[tuple[str, str, str]]:
         rows.append(
             (say("methods_picture.input_levels"), count(facts["input_levels"]), say("methods_picture.entering"))
         )
-    if facts["shape"] != index["shape"]:
-        shapes = [" × ".join(map(str, s)) for s in (index["shape"], facts["shape"])]
+    if facts["shape"] != (was := facts.get("was", index["shape"])):
+        shapes = [" × ".join(map(str, s)) for s in (was, facts["shape"])]
         rows.append((say("methods_picture.shape"), shapes[1], say("methods_picture.before", value=shapes[0])))
     before, after = facts["parameters"]
     if before != after:
