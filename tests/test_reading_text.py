@@ -12,6 +12,7 @@ from torch import nn
 
 from engine import artifact
 from engine.artifact.reading import LayerReading, Reading, read
+from engine.measure.bytes import report
 from engine.measure.cost import count, macs
 from engine.weights.code import bake, weight_codes
 
@@ -85,3 +86,24 @@ def test_a_table_that_is_a_layer_is_counted_once() -> None:
     assert rows["last"].shape == rows["words"].shape == (WORDS, 16)
     assert rows["last"].macs == 16 * WORDS * 16
     assert rows["words"].macs == 0
+
+
+@pytest.mark.parametrize("setting", ["all 8", "all 4", "table of 3"])
+@pytest.mark.parametrize("kind", ["bert", "bag", "tied"])
+def test_weights_are_told_from_other_numbers(kind: str, setting: str) -> None:
+    model, built, found = reading(kind, setting)
+    codes = weight_codes(model)
+    told = report(built.onnx, built.packed(), {name: code.bits for name, code in codes.items()})
+    rows = {row["layer"]: row for row in told["rows"] if row["part"] == "integers"}
+    large = {name for name, code in codes.items() if code.integers.size > 31}  # smaller ones are part of the graph
+    if kind == "tied":
+        large -= {"last"}  # the table has its numbers
+    if (kind, setting) != ("tied", "table of 3"):  # whose last layer has no kernel: both stay in float
+        assert {name for name in rows if codes[name].integers.size > 31} == large
+    for name, row in rows.items():
+        integers = codes[name].integers
+        assert row["count"] >= integers.size
+        assert row["zeros"] >= (integers == 0).mean() - 1e-9
+        assert row["nominal_bits"] == codes[name].bits
+    assert sum(row["bytes"] for row in told["rows"]) + told["totals"]["skeleton"] == len(built.packed())
+    assert told["totals"]["skeleton"] == found.graph_bytes

@@ -58,6 +58,12 @@ class Nodes:
         found = [kernel for place, node in enumerate(self.nodes) for kernel in self._kernel(place, node)]
         return sorted(found, key=lambda kernel: kernel.place)
 
+    def packed_widths(self) -> dict[str, int]:
+        """The tensors of weights that hold several numbers in a byte, or one from 0 to 255: bits of a number."""
+        found = [(self._stored(node.input[0 if node.op_type in LOOKUPS else 1]), attribute(node, "bits", 4))
+                 for node in self.nodes if node.op_type in ("MatMulNBits", "GatherBlockQuantized")]  # fmt: skip
+        return {name: int(bits) for name, bits in found if name in self.tensors}
+
     def _kernel(self, place: int, node: Node) -> Iterator[Kernel]:
         if node.op_type in KERNELS:
             yield from self._product(place, node)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.artifact import decoder
+from engine.artifact import decoder, matmul
+from engine.artifact.kernel_nodes import Nodes
 from engine.artifact.packing import INT8, ITEMSIZE
 from engine.artifact.reading import owner, read, stored_bytes
 from engine.artifact.wire import Span, spans
@@ -35,6 +36,7 @@ def report(onnx: bytes, packed: bytes, bits: Mapping[str, int] | None = None, la
     """
     names = [layer.name for layer in read(onnx, packed, bits).layers] if layers is None else list(layers)
     index, streams = decoder.contents(packed)
+    narrow = Nodes(onnx).packed_widths()
     rows: list[dict[str, Any]] = []
     sources: list[NDArray[np.int8]] = []
     for span, number, part in _stored(onnx, index):
@@ -43,9 +45,13 @@ def report(onnx: bytes, packed: bytes, bits: Mapping[str, int] | None = None, la
         row = {"layer": layer, "tensor": span.name, "container": containers(kind), "bytes": size, "count": len(values)}
         if kind[0] == "take":
             values = _numbered(values)
+        shape = span.dims
+        if span.name in narrow:  # several numbers a byte
+            values = _unpacked(values, narrow[span.name])
+            part, shape, row = INTEGERS, (span.dims[0], len(values) // span.dims[0]), row | {"count": len(values)}
         if part == INTEGERS and values.dtype == np.int8:
             sources.append(values)
-            rows.append(row | integers(values, span.dims, (bits or {}).get(layer or ""), size))
+            rows.append(row | integers(values, shape, (bits or {}).get(layer or ""), size))
         else:
             rows.append(row | _numbers(values, WIDTHS.get(part, ITEMSIZE.get(span.data_type, 1))))
     return {"rows": rows, "totals": _totals(rows, sources, len(packed)), "coder": contexts.coder()}
@@ -110,6 +116,12 @@ def _numbered(values: NDArray[np.float32]) -> NDArray[np.int8]:
     """Values of a table as their numbers, zero (or where it would be) being 0."""
     levels, places = np.unique(values, return_inverse=True)
     return (places - min(max(int((levels < 0).sum()), len(levels) - 128), 128)).astype(np.int8)
+
+
+def _unpacked(values: NDArray[Any], width: int) -> NDArray[np.int8]:
+    """The numbers of a tensor that holds several in a byte; those that fill the last block of a row up are zeros."""
+    octets = values.view(np.uint8).reshape(1, -1)
+    return matmul.unpack(octets, width, octets.size * 8 // width).ravel()
 
 
 def _weights(span: Span) -> bool:

@@ -38,9 +38,9 @@ class QuantizeEmbeddings(Uniform):
         "for each row); 1 bit: Rastegari et al. 2016, arXiv:1603.05279, eq. 6"
     )
     expect = (
-        "At 8 bits a table takes a quarter of its bytes, at 4 bits an eighth, and 4 bytes for each row's scale. In "
-        "gpt_1 (3 epochs, two seeds) bits a character stay at 8 and 6 bits, rise by 0.001 at 4, by 0.01 at 3, by 0.045 "
-        "at 2 and by 0.12 at 1; with quantize_linear, 4 bits in both, the file has 68 kB instead of 426."
+        "At 8 bits a table takes a quarter of its bytes, at 4 bits an eighth, and 4 bytes for a row's scale. On spam "
+        "bert_1 (3 epochs, one seed) stays at 96 % from 8 to 3 bits (1,087 kB in float, 449, then 279) and has 95.6 at "
+        "2 and 92.9 at 1. In gpt_1 (two seeds) bits a character rise by 0.001 at 4, 0.01 at 3, 0.045 at 2, 0.12 at 1."
     )
     order = "quantizer"
     modalities = (TEXT, TOKENS)
