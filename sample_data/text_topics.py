@@ -38,7 +38,7 @@ def build(to: Path, source: Path | None = None) -> list[Path]:
     """Write the three splits into ``to``; what is not what the project's results were made with is refused."""
     splits = split_posts(*posts_in(source)) if source else _fetched()
     vocabulary = STOCK.vocabulary()
-    texts = {name: encode_posts(posts, vocabulary, CLASSES) for name, posts in splits.items()}
+    texts = without_seen({name: encode_posts(posts, vocabulary, CLASSES) for name, posts in splits.items()})
     for name, split in texts.items():
         if split.digest != STOCK.digests[name]:
             raise FileError(f"the {name} posts are not those of {PACKAGE}: their content hash is {split.digest}")
@@ -99,6 +99,18 @@ def split_posts(train: Posts, test: Posts) -> dict[str, Posts]:
         left[group] -= 1
         splits["test" if left[group] < 0 else "validation"].append((group, text))
     return splits
+
+
+def without_seen(splits: dict[str, Texts]) -> dict[str, Texts]:
+    """Without the later texts whose ids occur in a split before: posts that begin alike are one text to a model."""
+    known: set[bytes] = set()
+    kept = {}
+    for name, texts in splits.items():
+        rows = [row.tobytes() for row in texts.ids]
+        fresh = np.array([row not in known for row in rows], bool)
+        kept[name] = Texts(texts.ids[fresh], texts.labels[fresh])
+        known.update(rows)
+    return kept
 
 
 def _order(post: tuple[str, str]) -> bytes:

@@ -1,4 +1,4 @@
-"""The teachers of the text tasks: MiniLM with adapters that come with the project (see README.md beside it)."""
+"""The teacher of the mails: MiniLM with adapters that come with the project (see README.md beside it)."""
 
 from __future__ import annotations
 

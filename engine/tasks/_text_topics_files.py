@@ -13,11 +13,11 @@ CLASSES = (
 STOCK = Stock(
     task="text_topics",
     classes=CLASSES,
-    sizes={"train": 11_273, "validation": 2_000, "test": 5_514},
+    sizes={"train": 11_273, "validation": 1_993, "test": 5_481},
     digests={
         "train": "354ac1dae86413e8ecc5cae48b3d17addae22106822d5587cb065e4e330805e5",
-        "validation": "35abf6ab456489ed78b0dc1d8718ecc15b208d07a86da8ba2c5fc33253465d1c",
-        "test": "3495d114d4c7fb886a5775bcc9df1799f720ef54ef6a3c0f527d7e475d778b78",
+        "validation": "431a625ff18c706e96de14bd223c29dcdae89f271f96f5ea6189efeb7b8f6e25",
+        "test": "81ba266a3c3520f1f21cacc296abde9639674bc8c6b7f66b370bccd03a27836a",
         "words": "839b350e32250006771cdca127df771ea9a718009d623304bdbff84273321b84",
     },
     restore="restore it with 'git checkout sample_data'",

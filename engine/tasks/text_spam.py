@@ -24,7 +24,10 @@ DEFAULT: Mapping[str, Any] = MappingProxyType(
                 "teachers": ["minilm_spam"],
                 "stages": [{"name": "prune_magnitude", "sparsity": 0.5, "schedule": "gradual"}],
             },
-            {"epochs": 0, "stages": [{"name": "quantize_linear", "bits": 8}]},
+            {
+                "epochs": 0,
+                "stages": [{"name": "quantize_embeddings", "bits": 8}, {"name": "quantize_linear", "bits": 8}],
+            },
         ],
     }
 )
