@@ -12,17 +12,19 @@ import numpy.typing as npt
 from engine import answering, api, api_rows, catalogue, inspection_files, modalities
 from engine.api_images import files_of
 from engine.api_predictions import probabilities
-from engine.errors import InputError, StillhouseError
+from engine.errors import FileError, InputError, StillhouseError
 from engine.home import Home
 
 Run = Mapping[str, Any]
 Task = Mapping[str, Any]
+TEACHER = "teacher"
 
 
-def answers(home: Home, key: str, example: npt.NDArray[Any]) -> dict[str, Any]:
+def answers(home: Home, key: str, example: npt.NDArray[Any], index: int | None = None) -> dict[str, Any]:
     """What teacher, dense student and student say of one example, each run now from its own file.
 
-    ``example``: an image [h, w] of uint8, or token ids [T] of a text or of running text.
+    ``example``: an image [h, w] of uint8, or token ids [T] of a text or of running text. ``index``: which of validation
+    it is; a teacher that is not on this machine then answers as it did when its answers were shipped, untimed.
 
     ``{"classes": names, "models": [{"role", "name", "probabilities", "milliseconds", "bytes"}], "missing": [roles]}``:
     role is teacher, dense or student; milliseconds the median of a few calls on a machine in use; bytes the packed
@@ -39,7 +41,23 @@ def answers(home: Home, key: str, example: npt.NDArray[Any]) -> dict[str, Any]:
          "milliseconds": a.milliseconds, "bytes": size}
         for (role, name, size, _), a in zip(found, told, strict=True)
     ]  # fmt: skip
+    if TEACHER in missing and index is not None and (kept := _shipped(run, index)) is not None:
+        rows, missing = [kept, *rows], [role for role in missing if role != TEACHER]
     return {"classes": list(task["class_names"]), "models": rows, "missing": missing}
+
+
+def _shipped(run: Run, index: int) -> dict[str, Any] | None:
+    """What the task's teacher answered to one validation example, from the answers that come with the project."""
+    named = [t for p in run["recipe"]["phases"] for t in p.get("teachers", ())]
+    teacher = named[-1] if named else next(iter(catalogue.current().teachers(run["recipe"]["task"])), None)
+    if not isinstance(teacher, str):
+        return None
+    try:
+        logits = files_of(run["recipe"]["task"]).read_outputs(teacher)["validation"]
+    except (FileError, AttributeError):  # nothing is shipped of this one
+        return None
+    return {"role": TEACHER, "name": teacher, "probabilities": probabilities(logits[index]).tolist(),
+            "milliseconds": None, "bytes": None}  # fmt: skip
 
 
 def _given(task: Task, example: npt.NDArray[Any]) -> answering.Example:

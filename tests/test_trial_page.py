@@ -136,7 +136,7 @@ def test_classes_that_are_none_are_left_out_with_a_line(app: AppTest, filled: Ho
 def test_an_image_is_answered_by_each_network(app: AppTest, filled: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
 
-    def answer(home: Home, key: str, image: Any) -> dict[str, Any]:
+    def answer(home: Home, key: str, image: Any, index: int | None = None) -> dict[str, Any]:
         asked.append(image)
         shares = [0.0] * 9 + [1.0]
         names = [f"class {i}" for i in range(10)]

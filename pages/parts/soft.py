@@ -60,19 +60,15 @@ def _image(seen: Preview, place: int, temperature: float) -> None:
 
 
 def _text(seen: TextPreview, place: int, temperature: float) -> None:
-    words, bars = st.columns([1.5, 1], gap="medium")
     name = seen.class_names[int(seen.labels[place])]
-    with words:
-        st.html(texts.box(seen.texts[place], say("soft.image_alt", name=name)))
-        st.caption(say("soft.position", name=name, position=place + 1, total=len(seen.labels)))
-        _walk(place, len(seen.labels))
-    with bars:
-        if seen.teacher_logits is None:
-            st.caption(say("soft.no_answers"))
-            return
+    st.html(texts.box(seen.texts[place], say("soft.image_alt", name=name)))
+    if seen.teacher_logits is None:
+        st.caption(say("soft.no_answers"))
+    else:
         info = _info(seen.teacher_logits[place].tolist(), temperature, seen, place)
-        st.html(_bars(info))
-    st.html(f'<p class="sh-sub">{story.html(_comment(info))}</p>')
+        st.html(f'{_bars(info)}<p class="sh-sub">{story.html(_comment(info))}</p>')
+    st.caption(say("soft.position", name=name, position=place + 1, total=len(seen.labels)))
+    _walk(place, len(seen.labels))
 
 
 def _line(line: Line, vocabulary: tuple[str, ...], temperature: float) -> None:

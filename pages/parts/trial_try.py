@@ -37,7 +37,7 @@ def panel(home: Home, run: Row, asked: Asked, complete: bool) -> None:
     with right, st.container(border=True, height="stretch", key="trial_answers"):
         st.html(charts.title(say("trial_try.title"), say("trial_try.sub")))
         if pixels is not None:
-            _answers(home, run, pixels, label, complete)
+            _answers(home, run, pixels, label, complete, None if label is None else asked.image)
 
 
 def _chosen(task: str, asked: Asked) -> tuple[Pixels | None, int | None]:
@@ -80,9 +80,10 @@ def _another(count: int) -> None:
     trial_state.choose({"image": random.randrange(count)})
 
 
-def _answers(home: Home, run: Row, pixels: Example, label: int | None, complete: bool) -> None:
+def _answers(home: Home, run: Row, pixels: Example, label: int | None, complete: bool, index: int | None) -> None:
     with st.spinner(say("trial_try.asking")):
-        found = answers(str(home.root), run["key"], pixels.tobytes(), pixels.shape, complete, home, pixels.dtype.name)
+        found = answers(str(home.root), run["key"], pixels.tobytes(), pixels.shape, complete, home, pixels.dtype.name,
+                        index)  # fmt: skip
     models = found["models"]
     if not models:
         st.info(say("trial_try.nobody"))
@@ -92,20 +93,24 @@ def _answers(home: Home, run: Row, pixels: Example, label: int | None, complete:
             st.html(_model(model, found["classes"], label))
     if found["missing"]:
         roles = say("trial_try.join").join(say(f"trial_try.role.{name}") for name in found["missing"])
-        st.caption(say("trial_try.missing", roles=roles))
+        st.caption(say("trial_try.absent" if complete else "trial_try.missing", roles=roles))
     st.caption(say("trial_try.times"))
 
 
 @st.cache_data(max_entries=256, show_spinner=False, ttl=600)
 def answers(root: str, key: str, content: bytes, shape: tuple[int, ...], complete: bool, _home: Home,
-            kind: str = "uint8") -> dict[str, Any]:  # fmt: skip
+            kind: str = "uint8", index: int | None = None) -> dict[str, Any]:  # fmt: skip
     """What the networks answer to one example; kept, so that a rerun does not time them again."""
-    return dict(api_trial.answers(_home, key, np.frombuffer(content, kind).reshape(shape)))
+    more = (index,) if complete and index is not None else ()  # until then the teacher's own file may still come
+    return dict(api_trial.answers(_home, key, np.frombuffer(content, kind).reshape(shape), *more))
 
 
 def _model(model: Row, classes: list[str], label: int | None) -> str:
     title = find(f"trial_try.role.{model['role']}") or str(model["name"])
-    cost = say("trial_try.cost", time=format_ms(model["milliseconds"]), size=format_bytes(model["bytes"]))
+    if model["bytes"] is None:
+        cost = say("trial_try.kept")
+    else:
+        cost = say("trial_try.cost", time=format_ms(model["milliseconds"]), size=format_bytes(model["bytes"]))
     top = max(range(len(classes)), key=lambda i: model["probabilities"][i])
     verdict = ""
     if label is not None:
