@@ -27,7 +27,7 @@ from engine.recipe import Recipe
 from engine.student import train
 from engine.teaching import load_teacher
 from engine.workbench import Bench
-from sample_data.ship import HERE, dense
+from sample_data.ship import HERE, IMAGES, dense
 
 RESULTS, FOLDER = HERE / "shipped_results.json", HERE / "shipped"
 
