@@ -61,7 +61,7 @@ def codes(onnx: bytes, packed: bytes) -> Codes:
 def packed_bytes(row: dict[str, Any], home: Home) -> int:
     """The size of one shipped result's packed file, built anew."""
     teacher = row["recipe"]["student"] == "teacher"
-    bench = Bench(dense("plain_10k") if teacher else Recipe.from_json(row["recipe"]), home)
+    bench = Bench(dense(IMAGES, "plain_10k") if teacher else Recipe.from_json(row["recipe"]), home)
     if not teacher and bench.recipe.key != row["key"]:
         raise RuntimeError(f"{row['key']}: its recipe has another key now; run sample_data.ship")
     built = artifact.build(load_teacher("teacher") if teacher else train(bench).model, bench.example)
