@@ -84,6 +84,11 @@ def test_patterns_leave_half_of_every_group() -> None:
     assert bool((mask.view(5, 4, 4).sum(2) == 2).all())
 
 
+def test_over_a_whole_layer_rows_may_lose_different_shares() -> None:
+    inputs, weight = torch.eye(2), torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert rows_of(inputs, weight, pattern="layer")[1].tolist() == [[False, False], [True, True]]
+
+
 def test_masks_in_a_network_are_exact_by_row_and_only_tighten() -> None:
     model = fresh()
     phase(model, [stage("prune_wanda", sparsity=0.25)])
@@ -116,3 +121,15 @@ def test_the_layout_in_memory_does_not_matter() -> None:
         one.prepare(model, given)
         found.append(code.masks(model)["0"])
     assert found[0].equal(found[1])
+
+
+def test_a_weight_stored_the_other_way_round_is_scored_alike() -> None:
+    torch.manual_seed(5)
+    weight, inputs = torch.randn(4, 6), torch.randn(20, 6)
+    model = nn.Sequential(nn.Linear(6, 4, bias=False))
+    model[0].weight = nn.Parameter(weight.T.contiguous().T)
+    one, given = stage("prune_wanda"), context()
+    given.calibration = [(inputs, torch.zeros(20))]
+    one.attach(model, [])
+    one.prepare(model, given)
+    assert torch.equal(code.masks(model)["0"], rows_of(inputs, weight)[1])

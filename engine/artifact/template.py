@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -121,7 +121,8 @@ class Template:
         )
         if key not in self._variants:
             self._variants[key] = _Variant(onnx.load_from_string(self._data), key, self._tables)
-        return self._variants[key].build(values, codes, inputs)
+        built = self._variants[key].build(values, codes, inputs)
+        return replace(built, simulated=True) if self._rounds else built
 
     def _shared(self, inputs: Mapping[str, InputCode]) -> frozenset[str]:
         """The values whose readers all round them alike: they are rounded once, and sums read them rounded too."""
@@ -141,6 +142,8 @@ class Template:
         self._tables = tables.tables_of(graph, layers)
         self._convolutional = any(node.op_type == "Conv" for node in graph.nodes)
         self._readers = qdq.shareable(graph, layers)
+        # the network itself rounds (keys and values, say), by float operators
+        self._rounds = any(node.op_type == "Round" for node in graph.nodes)
         self._variants: dict[_Key, _Variant] = {}
 
 

@@ -13,10 +13,10 @@ from engine.stages._base import StageContext
 from engine.stages._masking import FIRST_HELP, Held, Masking
 from engine.weights.constraint import Mask, incoming
 from engine.weights.layer_inputs import squared_norms
-from engine.weights.sparsity import n_m_mask
+from engine.weights.sparsity import n_m_mask, score_mask
 
-FREE = "row"
-PATTERNS = (FREE, "2:4", "4:8")
+ROW, LAYER = "row", "layer"
+PATTERNS = (ROW, LAYER, "2:4", "4:8")
 
 
 @register
@@ -32,25 +32,27 @@ class PruneWanda(Masking):
         "fraction goes, those of least product. One pass, no gradients, no training; made for large language models."
     )
     formula = r"S_{ij} = |W_{ij}| \cdot \lVert X_j \rVert_2, \qquad \text{compared within each row } i"
-    source = "Sun et al. 2023, arXiv:2306.11695, eq. 1 and section 3 (rows as groups; N:M in section 4)"
+    source = (
+        "Sun et al. 2023, arXiv:2306.11695, eq. 1 (compared within rows; also N:M, and whole layers as its control)"
+    )
     expect = (
         "With inputs of one size it chooses as magnitude does, row by row. Its gain grows with how unequal the inputs "
         "are: large in billions of parameters, where a few features are huge, and small in small students."
     )
     needs_epochs = {}
 
-    sparsity: float = knob(0.5, 0.0, 0.99, step=0.05, help="Fraction of every output's weights that becomes zero.")
+    sparsity: float = knob(0.5, 0.0, 0.99, step=0.05, help="Fraction of the weights that becomes zero.")
     pattern: str = knob(
-        FREE,
+        ROW,
         choices=PATTERNS,
-        help="Any places of a row (row), or so many kept of every few neighbours: then half, whatever the fraction is.",
+        help="Compared within a row or a layer, or so many kept of every few neighbours (half, whatever the fraction).",
     )
     keep_first: bool = knob(True, help=FIRST_HELP)
 
     @property
     def share(self) -> float:
         """As declared, one half for a pattern."""
-        return self.sparsity if self.pattern == FREE else 0.5
+        return 0.5 if ":" in self.pattern else self.sparsity
 
     @property
     def gradual(self) -> bool:
@@ -69,13 +71,15 @@ class PruneWanda(Masking):
 
     def score(self, name: str, mask: Mask, layer: nn.Module) -> Tensor:
         """Magnitude times the norm of the input."""
-        weight, norm = incoming(layer, mask).abs().contiguous(), self.memory[name]
-        rows = weight.view(len(norm), -1, norm.shape[1])
-        return (rows * norm[:, None]).view_as(weight)
+        weight, norm = incoming(layer, mask).abs(), self.memory[name]
+        rows = weight.reshape(len(norm), -1, norm.shape[1])
+        return (rows * norm[:, None]).reshape(weight.shape)
 
     def keeps(self, scores: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
-        """The same number of zeros in every row, or in every group of neighbours."""
-        if self.pattern != FREE:
+        """The same number of zeros in every row, layer, or group of neighbours."""
+        if self.pattern == LAYER:
+            return score_mask(scores, share, LAYER)
+        if self.pattern != ROW:
             group = int(self.pattern.split(":")[1])
             return {name: n_m_mask(score, group // 2, group) for name, score in scores.items()}
         sizes = {name: score[0].numel() for name, score in scores.items()}

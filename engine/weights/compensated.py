@@ -61,7 +61,7 @@ def inverse_factor(moments: Tensor, damping: float) -> Tensor:
 
 def error(weight: Tensor, moments: Tensor, other: Tensor) -> Tensor:
     """[out]: the mean squared error of each output with the weights ``other`` instead, both [out, K]."""
-    change = (other - weight).view(len(moments), -1, weight.shape[1])
+    change = (other - weight).reshape(len(moments), -1, weight.shape[1])
     return (torch.bmm(change, moments) * change).sum(2).flatten()
 
 

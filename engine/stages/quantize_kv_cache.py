@@ -1,0 +1,71 @@
+"""Keys and values of attention rounded to few bits, as a cache would hold them."""
+
+from __future__ import annotations
+
+import fnmatch
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from engine.errors import InputError
+from engine.knobs import knob
+from engine.modalities import TOKENS
+from engine.registry import register
+from engine.stages._base import Stage, StageContext
+from engine.stages._transformer import STUDENTS
+from engine.weights import cache
+from engine.weights.attention import attentions
+
+
+@register
+@dataclass(frozen=True)
+class QuantizeKVCache(Stage):
+    """A quantizer behind every layer that makes keys or values."""
+
+    name = "quantize_kv_cache"
+    title = "Few bits for keys and values (KV cache)"
+    help = (
+        "While a language model writes, it keeps keys and values of all tokens so far; for long texts this cache "
+        "outgrows the weights. Here both are rounded to few bits. The file computes with the rounded numbers in float: "
+        "it shows what this costs in quality; memory that a cache of integers saves is counted, not measured."
+    )
+    formula = (
+        r"\hat x = s\,\mathrm{round}\!\left(\frac{x - \min}{s}\right) + \min,\quad s = \frac{\max - \min}{2^b - 1}\quad"
+        r"\text{over a channel (keys) or a token's head (values)}"
+    )
+    source = (
+        "Liu et al. 2024 (KIVI), arXiv:2402.02750, eq. 1 and section 3.2; ranges of channels from calibration: Hooper "
+        "et al. 2024, arXiv:2401.18079"
+    )
+    expect = (
+        "8 bits cost nothing that can be measured. At 2 bits it matters what shares a range: keys have channels of "
+        "very different size, so that a range for each channel loses less."
+    )
+    order = "quantizer"
+    modalities = (TOKENS,)
+
+    cache_bits: int = knob(4, 2, 8, help="Bits for each number of a key or a value.")
+    keys: str = knob(
+        cache.CHANNEL,
+        choices=cache.KINDS,
+        help="What shares a range: a channel, on calibration texts, or a head's numbers at one token.",
+    )
+    values: str = knob(cache.TOKEN, choices=cache.KINDS, help="The same for values.")
+
+    def attach(self, model: nn.Module, plan: list[Any]) -> None:
+        """A quantizer on each layer for keys and values that ``layers`` names."""
+        found = attentions(model)
+        if not found:
+            raise InputError(self.name, type(model).__name__, STUDENTS)
+        for attention in found:
+            for kind, path, layer in (
+                (self.keys, attention.layers[1], attention.key),
+                (self.values, attention.layers[2], attention.value),
+            ):
+                if fnmatch.fnmatchcase(path, self.layers):
+                    cache.attach(layer, layer.out_features, attention.size, self.cache_bits, kind)
+
+    def finish(self, model: nn.Module, context: StageContext) -> None:
+        """Measure the ranges of channels and round from now on, in later phases that train as well."""
+        cache.calibrate(model, context.calibration)
