@@ -43,7 +43,7 @@ SIZES = (
     Size("gpt_2", "GPT of two layers, 173,824 parameters", 2, 64, 4, 173_824, 3.2, 8e-3,
          "Two layers of the same width: the second can look for what the first has found. It needs more steps "
          "than one layer before it is better."),
-    Size("gpt_3", "GPT of three layers, 446,304 parameters", 3, 96, 6, 446_304, 9.0, 4e-3,
+    Size("gpt_3", "GPT of three layers, 446,304 parameters", 3, 96, 6, 446_304, 7.5, 8e-3,
          "Three wider layers, a quarter of the teacher. Large enough that weights are spare, too large to be trained "
          "well in half a minute."),
 )  # fmt: skip
