@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from engine import catalogue, inspection_files, registry
+from engine import inspection_attention as attention
 from engine.errors import TrialFailedError
 from engine.execution.slot import Slot
 from engine.home import Home
@@ -42,6 +43,9 @@ def inspect(body: Mapping[str, Any], home: Home, report: Report, slot: Slot) -> 
         shown = {"logits": steps[-1]} | ({"dense_logits": steps[0]} if len(steps) > 1 else {})
         task, data = registry.get("tasks", body["recipe"]["task"]), body["recipe"]["data"]
         logits = {name: kept(task, data, step.logits) for name, step in shown.items()}
+        looks = attention.of_task(steps[-1].model, body["recipe"]["task"], body["recipe"].get("data", "sample"))
+        if looks is not None:  # kept as rows of shares, as logits are
+            found["attention"], logits = looks.shape, logits | {"attention": looks.reshape(-1, looks.shape[-1])}
         inspection_files.save(home, body["key"], found, logits)
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import streamlit as st
 
+from engine.modalities import IMAGE
 from engine.units import format_bytes
-from pages.parts import charts, trial_bytes, trial_charts, trial_html, trial_state
+from pages.parts import charts, frame, subject, trial_attention, trial_bytes, trial_charts, trial_html, trial_state
 from pages.parts.trial_state import Asked
 from pages.parts.words import say
 
@@ -30,6 +31,9 @@ def panel(key: str, inside: Row | None, asked: Asked, look: str) -> None:
     with left, st.container(border=True, height="stretch", key="trial_weights"):
         _weights(key, inside, asked, look)
     with right, st.container(border=True, height="stretch", key="trial_filters"):
+        if subject.modality() != IMAGE:
+            trial_attention.panel(frame.home(), key, look)
+            return
         st.html(charts.title(say("trial_layers.filters"), say("trial_layers.filters_sub")))
         if (inside.get("filters") or {}).get("after"):
             trial_charts.show(trial_charts.filters(key, inside["filters"], before_words(inside), look), "chart_filters")
