@@ -37,8 +37,9 @@ class QuantizeAWQ(Calibrated):
     )
     source = "Lin et al. 2023, arXiv:2306.00978, eq. 4 and 5 (scales are folded; no clipping search of its own)"
     expect = (
-        "Never worse than nearest rounding for a layer on the calibration examples (alpha 0 is that). Layers that no "
-        "norm or layer before can make up for (behind a GELU, or where a sum reads the same) are just rounded."
+        "Little in a model this small, whose activations have no outliers: in gpt_2 at most 0.002 bits a character at "
+        "3 and 2 bits (three seeds). Layers that no norm or layer before can make up for (behind a GELU, or where a "
+        "sum reads the same) are just rounded."
     )
 
     @torch.no_grad()

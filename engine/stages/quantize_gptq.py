@@ -35,8 +35,9 @@ class QuantizeGPTQ(Calibrated):
     )
     source = "Frantar et al. 2022, arXiv:2210.17323, eq. 2 and 3, algorithm 1; OBS: Hassibi & Stork 1993"
     expect = (
-        "The fewer bits, the more it gains over rounding to the nearest level; at 8 bits nothing is left to gain. "
-        "No output of a layer is ever further off on the calibration examples than nearest rounding leaves it."
+        "gpt_2 (2.662 bits a character in float): 2.666 at 4 bits, 2.682 at 3, 2.815 at 2; rounded to the nearest "
+        "2.672, 2.703 and 2.862 (three seeds). No output of a layer gets further off on the calibration examples than "
+        "nearest rounding leaves it. Largest inputs first helps at 2 bits only (2.800)."
     )
 
     act_order: bool = knob(

@@ -39,8 +39,9 @@ class QuantizeKVCache(Stage):
         "et al. 2024, arXiv:2401.18079"
     )
     expect = (
-        "8 bits cost nothing that can be measured. At 2 bits it matters what shares a range: keys have channels of "
-        "very different size, so that a range for each channel loses less."
+        "In gpt_2 8 bits cost nothing and 4 bits 0.001 bits a character. At 2 bits keys by channel, the source's way, "
+        "cost 0.028 and by token 0.009 (three seeds): without outliers in its keys, small ranges beat steady ones, at "
+        "the price of more scales to keep."
     )
     order = "quantizer"
     modalities = (TOKENS,)

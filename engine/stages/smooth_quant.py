@@ -33,8 +33,9 @@ class SmoothQuant(Stage):
     )
     source = "Xiao et al. 2022, arXiv:2211.10438, eq. 3 and 4"
     expect = (
-        "Alone it changes nothing. Its gain grows with the outliers: large models have channels a hundred times the "
-        "usual size, small students hardly any. Layers whose input a sum or a GELU reads or makes keep their scale."
+        "Alone it changes nothing. Large models have channels a hundred times the usual size, small students hardly "
+        "any: in gpt_2 nothing at 8 bits, with activations of 4 bits 2.758 bits a character instead of 2.767 (three "
+        "seeds). Layers whose input a sum or a GELU reads or makes keep their scale."
     )
     order = "shape"
 
