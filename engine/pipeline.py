@@ -22,6 +22,8 @@ from engine.measure import machine
 from engine.measure.cost import cost as cost_of
 from engine.measure.latency import timing_threads
 from engine.measure.timing import dense_reference, readings, with_latencies
+from engine.measure.token_timing import times
+from engine.modalities import TOKENS
 from engine.prefix import Trained
 from engine.recipe import Recipe
 from engine.result import Cost, Quality, Result
@@ -50,7 +52,8 @@ def run(recipe: Recipe, home: Home, report: Report, slot: Slot, test: bool = Fal
         logits = predict(built, bench.inputs("validation"))
         cost = timed_cost(bench, trained, built, slot)
         reading = quality(bench, predict(built, bench.inputs("test")), "test") if test else None
-        result = assemble(bench, trained, logits, cost, gap=against_graph(bench, trained, logits))
+        more = against_graph(bench, trained, logits) | token_times(bench, trained, slot)
+        result = assemble(bench, trained, logits, cost, gap=more)
     return Outcome(
         replace(result, seconds=time.perf_counter() - started, test=reading), kept(bench.task, recipe.data, logits)
     )
@@ -84,6 +87,11 @@ def timed_cost(bench: Bench, trained: Trained, built: Built, slot: Slot) -> Cost
     reference = dense_reference(bench.spec, bench.example)
     found = readings(bench.home, slot.quiet, built, reference, tuple(bench.task.input_shape))
     return with_latencies(cost_of(trained.model, bench.example, built), built, reference, found)
+
+
+def token_times(bench: Bench, trained: Trained, slot: Slot) -> dict[str, float]:
+    """What a language model takes for a prompt and for one more token; nothing for other models."""
+    return times(bench.home, slot.quiet, trained.model) if bench.task.modality == TOKENS else {}
 
 
 def assemble(

@@ -106,4 +106,7 @@ def measures(metrics: Mapping[str, float]) -> list[tuple[str, str, str]]:
     if "next_token_accuracy" in metrics:
         share = format_share(metrics["next_token_accuracy"])
         found.append((say("fact.next_token"), share, say("fact.next_token_note")))
+    if "token_ms" in metrics:
+        for name in ("prompt", "token"):
+            found.append((say(f"fact.{name}"), format_ms(metrics[f"{name}_ms"]), say(f"fact.{name}_note")))
     return found if subject.modality() == "tokens" else []
