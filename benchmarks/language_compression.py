@@ -88,7 +88,7 @@ def cached(*ways: tuple[int, str]) -> list[Setting]:
     made = []
     for bits, keys in ways:
         other = f"cache of {bits} bits, keys by token" if (bits, "token") in ways and keys == "channel" else "float"
-        stage = {"name": "quantize_kv_cache", "cache_bits": bits, "keys": keys}
+        stage = {"name": "quantize_kv_cache", "cache_bits": bits, "key_ranges": keys}
         made.append(Setting(f"cache of {bits} bits, keys by {keys}", (stage,), other))
     return made
 

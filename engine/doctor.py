@@ -193,13 +193,14 @@ def full_data() -> Check:
     """For which tasks ``data=full`` can be used on this machine."""
     there, remedies = [], []
     try:
-        tasks = catalogue.current().names("tasks")
+        rows = catalogue.current().rows["tasks"]
+        tasks = [name for name in sorted(rows) if "full" in rows[name]["hashes"]]
     except StillhouseError:
         tasks = []
     for task in tasks:
         try:
             files = importlib.import_module(f"engine.tasks._{task}_files")
-            there.append(f"{task} ({files.installed()})")
+            there.append(f"{task} ({files.installed() if hasattr(files, 'installed') else 'comes with the project'})")
         except ModuleNotFoundError:
             continue
         except StillhouseError as problem:

@@ -70,7 +70,8 @@ class CachedTeacher:
         if rows is None or grad:
             raise ValueError("cached outputs belong to unchanged training inputs; set teacher_mode = 'live'")
         self.logits = self.logits.to(rows.device)
-        return Output(flat(self.logits.index_select(0, rows)).float())
+        found = flat(self.logits.index_select(0, rows))
+        return Output(found.float() if found.dtype == torch.float16 else found)
 
 
 class LiveTeacher:

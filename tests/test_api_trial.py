@@ -9,7 +9,7 @@ import pytest
 from api_tools import TASK, finish, none_shipped, shipped  # noqa: F401
 from runner_tools import recipe, stub_home, until  # noqa: F401
 
-from engine import api, api_images, api_predictions, api_trial, inspection_files, store_read
+from engine import answering, api, api_images, api_predictions, api_trial, inspection_files, store_read
 from engine.api_home import store_of
 from engine.api_predictions import Answers
 from engine.errors import InputError, NotFoundError
@@ -219,9 +219,9 @@ class TestAnswers:
 
         def ask(paths: Any, given: Any) -> list[Any]:
             asked.append((list(paths), given))
-            return [api_trial.answering.Answer(np.arange(10, dtype=np.float32), 0.5) for _ in paths]
+            return [answering.Answer(np.arange(10, dtype=np.float32), 0.5) for _ in paths]
 
-        monkeypatch.setattr(api_trial.answering, "ask", ask)
+        monkeypatch.setattr(answering, "ask", ask)
         found = api_trial.answers(home, key, image)
         assert found["missing"] == ["teacher", "dense", "student"]
         assert found["models"] == []

@@ -63,7 +63,7 @@ def test_the_ring_alone_gives_the_chart_that_is_drawn_with_it(
     monkeypatch.setattr(charts, "likely", lambda rows, *_: (rows, [None] * len(rows)))
     lowest = min(rows, key=lambda r: r["quality"])
     for row in (rows[place], lowest):
-        found, alt = charts._pareto(rows, hash((cost, place)), cost, row["key"], "light", 340)
+        found, alt = charts._pareto(rows, hash((cost, place)), cost, row["key"], "light", 340, ("accuracy", "maximize"))
         info = figures.pareto_info(rows, cost, selected=row["key"])
         whole = figures.pareto_figure(info, "light", height=340)
         assert sent(found)["data"] == sent(go.Figure(whole))["data"]

@@ -92,7 +92,7 @@ def test_eight_bits_change_little_and_fewer_more() -> None:
 
 @pytest.mark.parametrize("kind", ["token", "channel"])
 def test_what_comes_later_changes_nothing_before_it(kind: str) -> None:
-    model, texts = apply(gpt(), cache_bits=2, keys=kind, values=kind), ids(seed=9)
+    model, texts = apply(gpt(), cache_bits=2, key_ranges=kind, value_ranges=kind), ids(seed=9)
     other = texts.clone()
     other[:, 8:] = (other[:, 8:] + 100) % 512
     assert torch.equal(answers(model, texts)[:, :8], answers(model, other)[:, :8])
@@ -100,7 +100,7 @@ def test_what_comes_later_changes_nothing_before_it(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["token", "channel"])
 def test_token_by_token_it_answers_as_all_at_once(kind: str) -> None:
-    model, texts = apply(gpt(), cache_bits=3, keys=kind), ids(seed=9)
+    model, texts = apply(gpt(), cache_bits=3, key_ranges=kind), ids(seed=9)
     past, found = model.no_past(6), []  # type: ignore[operator]
     with torch.no_grad():
         for place in range(PLACES):
@@ -117,7 +117,9 @@ def test_keys_with_large_channels_lose_less_with_ranges_of_their_own() -> None:
             with torch.no_grad():
                 block.attn.k_proj.bias[::5] += 30.0  # what the softmax does not feel: the same for every place
         before = answers(model)
-        lost[kind] = float((answers(apply(model, cache_bits=3, keys=kind, layers="*k_proj")) - before).square().mean())
+        lost[kind] = float(
+            (answers(apply(model, cache_bits=3, key_ranges=kind, layers="*k_proj")) - before).square().mean()
+        )
     assert lost["channel"] < 0.5 * lost["token"]
 
 

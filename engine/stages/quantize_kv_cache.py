@@ -47,12 +47,12 @@ class QuantizeKVCache(Stage):
     modalities = (TOKENS,)
 
     cache_bits: int = knob(4, 2, 8, help="Bits for each number of a key or a value.")
-    keys: str = knob(
+    key_ranges: str = knob(
         cache.CHANNEL,
         choices=cache.KINDS,
         help="What shares a range: a channel, on calibration texts, or a head's numbers at one token.",
     )
-    values: str = knob(cache.TOKEN, choices=cache.KINDS, help="The same for values.")
+    value_ranges: str = knob(cache.TOKEN, choices=cache.KINDS, help="The same for values.")
 
     def attach(self, model: nn.Module, plan: list[Any]) -> None:
         """A quantizer on each layer for keys and values that ``layers`` names."""
@@ -61,8 +61,8 @@ class QuantizeKVCache(Stage):
             raise InputError(self.name, type(model).__name__, STUDENTS)
         for attention in found:
             for kind, path, layer in (
-                (self.keys, attention.layers[1], attention.key),
-                (self.values, attention.layers[2], attention.value),
+                (self.key_ranges, attention.layers[1], attention.key),
+                (self.value_ranges, attention.layers[2], attention.value),
             ):
                 if fnmatch.fnmatchcase(path, self.layers):
                     cache.attach(layer, layer.out_features, attention.size, self.cache_bits, kind)

@@ -25,7 +25,7 @@ DEFAULT: Mapping[str, Any] = MappingProxyType(
             },
             {
                 "epochs": 0,
-                "stages": [{"name": "quantize_embeddings", "bits": 8}, {"name": "quantize_linear", "bits": 8}],
+                "stages": [{"name": "quantize_linear", "bits": 8}, {"name": "quantize_embeddings", "bits": 8}],
             },
         ],
     }

@@ -134,7 +134,10 @@ def test_a_teacher_ships_weights_that_fit_and_know_the_answers(name: str) -> Non
     model = spec.make().eval()
     model.load_state_dict({key: value.float() if value.is_floating_point() else value for key, value in state.items()})
     task = TASKS[spec.tasks[0]]
-    split, count = task.split("sample", "validation"), 80 if spec.complete else 400
+    try:
+        split, count = task.split("sample", "validation"), 80 if spec.complete else 400
+    except NotInstalledError as problem:
+        pytest.skip(str(problem))
     with torch.no_grad():
         logits = flat(model(split.inputs[:count]))
     quality = task.quality(logits, split.labels[:count].flatten()).value
