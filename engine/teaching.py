@@ -19,7 +19,7 @@ from engine.recipe import Recipe
 from engine.step import flat
 from engine.tasks._base import Task
 
-BATCH, BATCH_TOKENS = 500, 4096  # examples a forward: images, and as many texts as hold so many tokens
+BATCH, BATCH_TOKENS = 500, 1024  # a forward: images, and as many texts as fit a cache with so many tokens
 
 Trainer = Callable[[Recipe], nn.Module]
 OnBatch = Callable[[int, int], None]

@@ -29,7 +29,7 @@ def test_they_are_measured_once_for_a_graph(tmp_path: Path, monkeypatch: pytest.
         moments.append(1)
         yield
 
-    def measure(graphs: dict[str, bytes]) -> dict[str, dict[str, LatencyReading]]:
+    def measure(graphs: dict[str, bytes], protocol: object) -> dict[str, dict[str, LatencyReading]]:
         asked.append(graphs)
         return {"prompt": {"model": reading(2.0)}, "token": {"model": reading(0.5)}}
 

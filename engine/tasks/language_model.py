@@ -26,7 +26,7 @@ DEFAULT: Mapping[str, Any] = MappingProxyType(
         "seed": 0,
         "phases": [
             {
-                "epochs": 3,
+                "epochs": 2,
                 "loss": {"name": "kd", "temperature": 1.0, "weight": 0.9},
                 "teachers": ["gpt_teacher"],
             },

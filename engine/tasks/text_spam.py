@@ -22,11 +22,14 @@ DEFAULT: Mapping[str, Any] = MappingProxyType(
                 "epochs": 2,
                 "loss": {"name": "kd", "temperature": 2.0, "weight": 0.9},
                 "teachers": ["minilm_spam"],
-                "stages": [{"name": "prune_magnitude", "sparsity": 0.5, "schedule": "gradual"}],
             },
             {
                 "epochs": 0,
-                "stages": [{"name": "quantize_linear", "bits": 8}, {"name": "quantize_embeddings", "bits": 8}],
+                "stages": [
+                    {"name": "prune_magnitude", "sparsity": 0.5},
+                    {"name": "quantize_linear", "bits": 8},
+                    {"name": "quantize_embeddings", "bits": 8},
+                ],
             },
         ],
     }
