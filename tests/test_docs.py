@@ -128,7 +128,7 @@ def test_every_command_that_is_shown_can_be_typed(line: str) -> None:
 
     options = parse(shlex.split(line)[1:])
     if options.command == "run" and options.recipe is None:
-        assert Recipe.from_json(assemble(options)).task == "fashion_mnist"
+        assert Recipe.from_json(assemble(options)).task == options.task
 
 
 def test_every_target_of_the_makefile_is_described() -> None:
