@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,19 +12,10 @@ import numpy.typing as npt
 from engine.api_images import files_of, validation
 from engine.errors import InputError
 from engine.preview_text import Piece, pieces
+from engine.words_in_text import masked, tokens
 
 Ids = npt.NDArray[np.int64]
 MOST_CHARACTERS = 20_000
-# as the mails were read: links, addresses and whatever holds a digit become their kind, then words and a few signs
-_DOLLAR = re.compile(r"\$(?=\d)")
-_MASKS = (
-    (re.compile(r"(?:https?|ftp|mailto)\s*:\s*/*\S+|\bwww\.\S+", re.I), "[URL]"),
-    (re.compile(r"\S+@\S+|<[^<>\s]*@[^<>]*>"), "[EMAIL]"),
-    (re.compile(r"\b[\w-]+(?:\.[\w-]+)*\.(?:com|org|net|edu|gov|info|biz|[a-z]{2})\b(?:/\S*)?", re.I), "[URL]"),
-    (re.compile(r"\S*\d\S*(?:[\s()./-]+\S*\d\S*)*"), "[NUMBER]"),
-    (re.compile(r"\S{26,}"), " "),
-)
-_TOKEN = re.compile(r"\[(?:URL|EMAIL|NUMBER)\]|[^\W\d_]+|[!?$%]")
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +58,4 @@ def encode(task: str, typed: str) -> Typed:
 
 def words_of(typed: str) -> list[str]:
     """Words, a few signs, and what stands for links, addresses and numbers, in their order."""
-    text = _DOLLAR.sub("$ ", typed)
-    for pattern, kind in _MASKS:
-        text = pattern.sub(f" {kind} ", text)
-    return _TOKEN.findall(text)
+    return tokens(masked(typed))

@@ -10,21 +10,12 @@ import re
 from dataclasses import dataclass
 from email.message import Message
 
-URL, EMAIL, NUMBER = "[URL]", "[EMAIL]", "[NUMBER]"
+from engine.words_in_text import masked, tokens
+
 NAME_HEADERS = ("from", "to", "cc", "reply-to", "sender", "return-path", "delivered-to", "x-sender", "errors-to")
 SIGNS = "!?$%"
 
-_TOKEN = re.compile(r"\[(?:URL|EMAIL|NUMBER)\]|[^\W\d_]+|[!?$%]")
 _CAPITAL = re.compile(r"(?<=[a-z,] )[A-Z][a-z]+")  # within a sentence
-# in this order: an address may hold a number, a link an address
-_MASKS = (
-    (re.compile(r"(?:https?|ftp|mailto)\s*:\s*/*\S+|\bwww\.\S+", re.I), URL),
-    (re.compile(r"\S+@\S+|<[^<>\s]*@[^<>]*>"), EMAIL),
-    (re.compile(r"\b[\w-]+(?:\.[\w-]+)*\.(?:com|org|net|edu|gov|info|biz|[a-z]{2})\b(?:/\S*)?", re.I), URL),
-    (re.compile(r"\S*\d\S*(?:[\s()./-]+\S*\d\S*)*"), NUMBER),
-    (re.compile(r"\S{26,}"), " "),
-)
-_DOLLAR = re.compile(r"\$(?=\d)")
 _QUOTE = re.compile(r"^\s*(?:[A-Za-z]{0,4}[>|]|:\s)")
 _ATTRIBUTION = re.compile(r"\b(?:wrote|writes|said|says|schrieb)\s*:?\s*$|^\s*(?:On|At)\b.{0,60}\d{4}.{0,80}$|"
                           r"^\s*-+\s*(?:Original Message|Forwarded)|^\s*(?:From|To|Cc|Date|Sent|Subject|Reply-To|"
@@ -74,15 +65,7 @@ def read(raw: str) -> Mail:
     kept, dropped = _own_lines(body)
     text = masked(f"{subject}\n{kept}")
     capitals = frozenset(word.lower() for word in _CAPITAL.findall(text))
-    return Mail(tuple(_TOKEN.findall(text)), frozenset(_names(message, dropped)), capitals)
-
-
-def masked(text: str) -> str:
-    """``text`` with links, addresses and everything that holds a digit replaced by their kinds."""
-    text = _DOLLAR.sub("$ ", text)
-    for pattern, kind in _MASKS:
-        text = pattern.sub(f" {kind} ", text)
-    return text
+    return Mail(tuple(tokens(text)), frozenset(_names(message, dropped)), capitals)
 
 
 def visible(page: str) -> str:

