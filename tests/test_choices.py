@@ -50,11 +50,13 @@ def test_every_knob_of_the_chosen_parts_is_a_field_with_its_help() -> None:
     weight=st.floats(0.02, 0.98), labels=LABELS, epochs=st.integers(1, 200), sparsity=st.floats(0, 0.95),
     pruning=st.sampled_from(["none", "magnitude", "channels"]), seed=st.integers(0, 2**32 - 1),
     schedule=st.sampled_from(["one_shot", "gradual"]), training=st.sampled_from(["post", "qat"]),
-    bits=st.sampled_from([1, 2, 3, 4, 5, 6, 7, 8, 32]), finetune=st.integers(0, 3),
+    bits=st.sampled_from([1, 2, 3, 4, 5, 6, 7, 8, 32]), rounding=st.sampled_from(list(choices.ROUNDING)),
+    centroids=st.sampled_from(["fixed", "trained"]), finetune=st.integers(0, 3),
 )  # fmt: skip
 def test_whatever_the_controls_say_survives_the_url_and_is_a_recipe(**values: Any) -> None:
     form = choices.read({"task": TASK, **values})
-    assert not form.problems or form.problems[0].startswith("finetune: 0")  # trained bits need it after pruning
+    # trained bits need an epoch after pruning, and not every way of rounding can make every number of bits
+    assert all(p.startswith(("finetune: 0", "rounding: ")) for p in form.problems)
     again = choices.read(choices.to_url(form), parse=True)
     assert again.problems == []
     assert again.values == form.values
@@ -127,6 +129,35 @@ def test_stages_act_where_they_can() -> None:
     assert trained.phases[1].epochs == 1
     plain = _recipe(pruning="none", bits=32)
     assert plain.key == plain.dense().key
+
+
+@pytest.mark.parametrize(
+    ("bits", "ways"),
+    [(1, ("linear", "codebook")), (2, ("linear", "codebook", "learned")), (8, ("linear", "learned"))],
+)
+def test_only_ways_of_rounding_that_can_make_so_many_bits_are_offered(bits: int, ways: tuple[str, ...]) -> None:
+    form = choices.read({"bits": bits})
+    assert next(f for f in form.fields if f.name == "rounding").knob.choices == ways
+    refused = set(choices.ROUNDING) - set(ways)
+    for name in refused:
+        fallen = choices.read({"bits": str(bits), "rounding": name}, parse=True)
+        assert fallen.values["rounding"] == "linear"
+        assert len(fallen.problems) == 1
+
+
+def test_levels_are_even_steps_a_table_or_learned_steps() -> None:
+    assert "rounding" not in choices.read({"bits": 32}).values
+    assert "rounding" not in choices.to_url(choices.read({"bits": 4}))  # links made before keep their meaning
+    shared = _recipe(pruning="none", bits=3, rounding="codebook")
+    assert [[s.name for s in p.stages] for p in shared.phases] == [[], ["share_codebook", "recalibrate"]]
+    assert dict(shared.phases[1].stages[0].values)["bits"] == 3
+    trained = _recipe(pruning="none", bits=3, rounding="codebook", centroids="trained")
+    assert [[s.name for s in p.stages] for p in trained.phases] == [["share_codebook"], ["recalibrate"]]
+    learned = _recipe(pruning="none", bits=2, rounding="learned", granularity="tensor")
+    assert [[s.name for s in p.stages] for p in learned.phases] == [["quantize_lsq"], ["recalibrate"]]
+    assert dict(learned.phases[0].stages[0].values)["granularity"] == "tensor"
+    repaired = _recipe(pruning="magnitude", schedule="one_shot", bits=2, rounding="learned")
+    assert [p.epochs for p in repaired.phases] == [3, 1, 0]  # masks first, then an epoch for the steps
 
 
 def test_labels_alone_need_no_teacher() -> None:

@@ -25,10 +25,11 @@ FULL_PRECISION = 32
 PRUNING = {"none": None, "magnitude": "prune_magnitude", "channels": "prune_channels",
            "heads": "prune_heads"}  # fmt: skip
 REMOVES = ("channels", "heads")  # whole parts, which needs training afterwards
-QUANTIZER = "quantize_linear"
+QUANTIZER = "quantize_linear"  # what every number of bits can be done by
+ROUNDING = {"linear": QUANTIZER, "codebook": "share_codebook", "learned": "quantize_lsq"}
 VIEW = ("image", "point")
-FIXED = ("task", "teacher", "student", "loss", "labels", "epochs", "pruning", "bits", "finetune", "seed", "data",
-         "without", *teachers.NAMES, *VIEW)  # fmt: skip
+FIXED = ("task", "teacher", "student", "loss", "labels", "epochs", "pruning", "bits", "rounding", "finetune", "seed",
+         "data", "without", *teachers.NAMES, *VIEW)  # fmt: skip
 RESERVED = ("embed", "embed_options")
 
 
@@ -84,10 +85,10 @@ def to_recipe(form: Form) -> dict[str, Any]:
         if _acts_in_training(stage):
             place = repair if cut else train
         else:
-            place = repair if name != QUANTIZER and repair["epochs"] else after
+            place = repair if name not in ROUNDING.values() and repair["epochs"] else after
         place["stages"].append(stage)
     if train["stages"] or repair["stages"] or after["stages"]:
-        after["stages"] += _usual_stages(get("task"), get("bits") != FULL_PRECISION)
+        after["stages"] += _usual_stages(get("task"), _rounds(form))
     phases = [train] + [p for p in (repair, after) if p["stages"]]
     names = ("task", "data", "labels", "without", "student", "seed")
     return {**{n: get(n) for n in names}, "phases": phases}
@@ -97,7 +98,7 @@ def _usual_stages(task: str, rounded: bool) -> list[dict[str, Any]]:
     """What else the task's default run applies at its end: norms measured again, tables of words rounded."""
     last = [s for p in catalogue.current().row("tasks", task)["default"]["phases"] if not p["epochs"]
             for s in p.get("stages", ())]  # fmt: skip
-    shown = (*PRUNING.values(), QUANTIZER)
+    shown = (*PRUNING.values(), *ROUNDING.values())
     return [dict(s) for s in last if s["name"] not in shown and (rounded or "bits" not in s)]
 
 
@@ -118,12 +119,11 @@ def values_of(recipe: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _stage_values(stage: Mapping[str, Any]) -> dict[str, Any]:
-    kinds = {v: k for k, v in PRUNING.items() if v}
-    if stage["name"] not in (*kinds, QUANTIZER):
-        return {}
-    chosen = {"pruning": kinds[stage["name"]]} if stage["name"] in kinds else {}
-    group = "pruning" if chosen else "bits"
-    return {**chosen, **{_name(group, k): v for k, v in stage.items() if k != "name"}}
+    for group, field, ways in (("pruning", "pruning", PRUNING), ("bits", "rounding", ROUNDING)):
+        for kind, name in ways.items():
+            if name == stage["name"]:
+                return {field: kind, **{_name(group, k): v for k, v in stage.items() if k != "name"}}
+    return {}
 
 
 def _fields(form: Form, rows: Catalogue) -> Iterator[Field]:
@@ -146,8 +146,9 @@ def _fields(form: Form, rows: Catalogue) -> Iterator[Field]:
     if stage:
         yield from _knobs(form, rows, "stages", stage, "pruning", usual)
     yield _bits(rows, usual["bits"])
-    if form.values["bits"] != FULL_PRECISION:
-        yield from _knobs(form, rows, "stages", QUANTIZER, "bits", usual, skip=("bits",))
+    if _rounds(form):
+        yield _choice("rounding", _ways(rows, task, form.values["bits"]), usual.get("rounding", "linear"), "bits")
+        yield from _knobs(form, rows, "stages", ROUNDING[form.values["rounding"]], "bits", usual, skip=("bits",))
     yield from _finish(form, usual, rows.row("tasks", task))
 
 
@@ -177,6 +178,14 @@ def _bits(rows: Catalogue, usual: int) -> Field:
     return Field(
         dataclasses.replace(row, default=usual, high=FULL_PRECISION), "bits", QUANTIZER, (*widths, FULL_PRECISION)
     )
+
+
+def _ways(rows: Catalogue, task: str, bits: int) -> list[str]:
+    """The ways of rounding that the task has and that can make so many bits."""
+    known = rows.suited("stages", task)
+    width = {n: next(k for k in rows.knobs("stages", stage) if k.name == "bits") for n, stage in ROUNDING.items()}
+    return [n for n, stage in ROUNDING.items()
+            if stage in known and (width[n].low or 1) <= bits <= (width[n].high or 8)]  # fmt: skip
 
 
 def _knobs(form: Form, rows: Catalogue, kind: str, part: str, group: str, usual: Mapping[str, Any],
@@ -209,12 +218,15 @@ def _installed(rows: Catalogue, task: str) -> list[str]:
 
 def _stages(form: Form) -> list[str]:
     pruning = PRUNING[form.get("pruning")]
-    bits = form.get("bits")
-    return ([pruning] if pruning else []) + ([QUANTIZER] if bits != FULL_PRECISION else [])
+    return ([pruning] if pruning else []) + ([ROUNDING[form.get("rounding")]] if _rounds(form) else [])
+
+
+def _rounds(form: Form) -> bool:
+    return bool(form.values["bits"] != FULL_PRECISION)
 
 
 def _part(form: Form, kind: str, name: str) -> dict[str, Any]:
-    group = {"losses": "teaching"}.get(kind, "bits" if name == QUANTIZER else "pruning")
+    group = {"losses": "teaching"}.get(kind, "bits" if name in ROUNDING.values() else "pruning")
     knobs = catalogue.current().knobs(kind, name)
     return {"name": name, **{k.name: form.values[_name(group, k.name)] for k in knobs}}
 
@@ -226,7 +238,7 @@ def _cut_after_training(form: Form) -> bool:
 
 
 def _trains_bits(form: Form) -> bool:
-    return form.values["bits"] != FULL_PRECISION and _acts_in_training(_part(form, "stages", QUANTIZER))
+    return _rounds(form) and _acts_in_training(_part(form, "stages", ROUNDING[form.values["rounding"]]))
 
 
 def _acts_in_training(stage: Mapping[str, Any]) -> bool:
@@ -241,7 +253,7 @@ def _owned() -> dict[str, set[str]]:
     return {
         "teaching": {k["name"] for row in rows["losses"].values() for k in row["knobs"]},
         "pruning": {k for stage in PRUNING.values() for k in stages.get(stage or "", ())},
-        "bits": set(stages.get(QUANTIZER, ())),
+        "bits": {k for stage in ROUNDING.values() for k in stages.get(stage, ())},
     }
 
 

@@ -129,7 +129,10 @@ def _chosen(entry: Entry) -> dict[str, str] | None:
     pruning = next((k for k, stage in choices.PRUNING.items() if stage == entry.name), None)
     if pruning:
         return {"pruning": pruning}
-    return {"bits": "4"} if entry.name == choices.QUANTIZER else None
+    rounding = next((k for k, stage in choices.ROUNDING.items() if stage == entry.name), None)
+    if rounding is None:
+        return None
+    return {"bits": "4"} if entry.name == choices.QUANTIZER else {"bits": "4", "rounding": rounding}
 
 
 def _bounds(knob: Knob) -> str:

@@ -31,6 +31,8 @@ def panel(home: Home, form: Form, grid: Sequence[Row], dense_key: str, theme: st
     st.caption(_measured_on(grid, progress))
     if form.get("schedule") == "gradual" or form.get("training") == "qat":
         st.caption(say("what_if.gradual"))
+    elif form.get("rounding") not in (None, "linear"):
+        st.caption(say("what_if.rounding"))
 
 
 def chosen(form: Form, grid: Sequence[Row]) -> Row | None:
