@@ -45,6 +45,9 @@ LAYERS: dict[str, tuple[str, ...]] = {
         *(
             "engine.statistics",
             "engine.scores",
+            "engine.lessons",
+            "engine.lesson_check",
+            "engine.lesson_words",
             "engine.words_in_text",
             "engine.search.replicates",
             "engine.search.likely",
