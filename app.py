@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from pages.parts import frame, links, state, theme
+from pages.parts import frame, language, links, state, theme
 from pages.parts.words import say
 
 SIDEBAR_PIXELS = 324
@@ -16,10 +16,12 @@ PAGES = ("explore", "sweep", "front", "trial", "results", "methods")
 
 
 def main() -> None:
-    """Draw the page that the address names."""
+    """Draw the page that the address names, in the language that it names."""
+    refused = language.sync()
     st.set_page_config(page_title=say("app.title"), page_icon=say("app.icon"), layout="wide",
                        initial_sidebar_state=SIDEBAR_PIXELS)  # fmt: skip
     theme.apply()
+    st.session_state[frame.REFUSED] = refused
     pages = {n: st.Page(_page(n), title=say(f"nav.{n}"), url_path=n, default=n == PAGES[0]) for n in PAGES}
     st.session_state[links.PAGES] = pages
     st.navigation(list(pages.values()), position="top").run()

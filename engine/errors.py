@@ -22,8 +22,9 @@ class InputError(StillhouseError):
 
     def __init__(self, where: str, value: Any, allowed: str, suggestion: str | None = None) -> None:
         self.where, self.value, self.allowed, self.suggestion = where, value, allowed, suggestion
+        self.shown = _short(value)
         hint = f"; did you mean {suggestion!r}?" if suggestion else ""
-        super().__init__(f"{where}: {_short(value)} is not allowed; allowed: {allowed}{hint}")
+        super().__init__(f"{where}: {self.shown} is not allowed; allowed: {allowed}{hint}")
 
 
 class NotFoundError(StillhouseError):

@@ -28,7 +28,7 @@ from pages.parts import (
     widgets,
 )
 from pages.parts.choices import Form
-from pages.parts.words import say
+from pages.parts.words import line, say
 
 Row = Mapping[str, Any]
 
@@ -77,7 +77,7 @@ def _recipe(form: Form) -> Recipe | None:
     try:
         return api.check(choices.to_recipe(form))
     except InputError as problem:
-        st.error(str(problem))
+        st.error(line(problem))
         return None
 
 

@@ -32,7 +32,7 @@ from pages.parts import (
     trial_wait,
 )
 from pages.parts.trial_state import VIEWS, Asked
-from pages.parts.words import say
+from pages.parts.words import line, say
 
 Row = Mapping[str, Any]
 
@@ -60,7 +60,7 @@ def _run(home: Home, key: str) -> dict[str, Any] | None:
     try:
         return api.result(home, key)
     except NotFoundError as problem:
-        st.warning(str(problem))
+        st.warning(line(problem))
         return None
 
 

@@ -11,6 +11,7 @@ from engine import api_chances, figures
 from engine.figures.pareto_info import ParetoInfo, free_of
 from pages.parts import frame, points, state, subject
 from pages.parts.drawing import Drawn
+from pages.parts.remembered import by_language
 from pages.parts.words import find, load, say
 
 Row = Mapping[str, Any]
@@ -56,7 +57,7 @@ def _clicked(chart: str) -> Any:
     return keep
 
 
-@st.cache_resource(max_entries=128, show_spinner=False)
+@by_language(max_entries=128)
 def _pareto(_rows: Sequence[Row], stamp: int, cost: str, selected: str | None, theme: str, height: int,
             measure: Measure) -> Any:  # fmt: skip
     """The chart with its ring. All that differs between two people who look at other points is that ring."""
@@ -77,7 +78,7 @@ def _pareto(_rows: Sequence[Row], stamp: int, cost: str, selected: str | None, t
     return drawn.with_trace(ring), figures.alt_pareto(chosen, labels)
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
+@by_language(max_entries=16)
 def _unringed(_rows: Sequence[Row], stamp: int, cost: str, theme: str, height: int,
               measure: Measure) -> tuple[ParetoInfo, Drawn]:  # fmt: skip
     """The chart as it is for everybody."""
@@ -104,7 +105,7 @@ def likely(_rows: Sequence[Row], stamp: int, cost: str) -> tuple[Sequence[Row], 
     return rows, api_chances.chances_of(frame.home(), task, rows, cost, free_of(rows, cost)) if rows else []
 
 
-@st.cache_resource(max_entries=128, show_spinner=False)
+@by_language(max_entries=128)
 def _heat(_grid: Sequence[Row], stamp: int, selected: tuple[float, int] | None, theme: str, height: int,
           measure: Measure) -> Any:  # fmt: skip
     labels = _labels()

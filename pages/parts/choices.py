@@ -19,7 +19,7 @@ from engine.recipe import DATA, MAX_EPOCHS, MAX_SEED
 from pages.parts import teachers
 from pages.parts.form import Field as Field
 from pages.parts.form import Form as Form
-from pages.parts.words import find, say
+from pages.parts.words import find, line, say
 
 FULL_PRECISION = 32
 PRUNING = {"none": None, "magnitude": "prune_magnitude", "channels": "prune_channels",
@@ -30,7 +30,7 @@ ROUNDING = {"linear": QUANTIZER, "codebook": "share_codebook", "learned": "quant
 VIEW = ("image", "point")
 FIXED = ("task", "teacher", "student", "loss", "labels", "epochs", "pruning", "bits", "rounding", "finetune", "seed",
          "data", "without", *teachers.NAMES, *VIEW)  # fmt: skip
-RESERVED = ("embed", "embed_options")
+RESERVED = ("embed", "embed_options", "lang", "hide", "lock", "present")
 
 
 def read(source: Mapping[str, Any], parse: bool = False) -> Form:
@@ -42,13 +42,13 @@ def read(source: Mapping[str, Any], parse: bool = False) -> Form:
             try:
                 value = entry.check(source[entry.name], parse)
             except InputError as problem:
-                form.problems.append(str(problem))
+                form.problems.append(line(problem))
         form.fields.append(entry)
         form.values[entry.name] = value
     known = [f.name for f in form.fields]
     for name in source if parse else ():
         if name not in known and name not in (*RESERVED, *every_name()):
-            form.problems.append(str(unknown_name(say("url.setting"), name, known)))
+            form.problems.append(line(unknown_name(say("url.setting"), name, known)))
     return form
 
 

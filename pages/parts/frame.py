@@ -22,10 +22,10 @@ import streamlit as st
 from engine import api, api_people
 from engine.errors import StillhouseError
 from engine.home import Home
-from pages.parts import who
-from pages.parts.words import say
+from pages.parts import language, who
+from pages.parts.words import line, say, say_in
 
-FAILURES, NAME = "_failures", "person_name"
+FAILURES, NAME, REFUSED = "_failures", "person_name", "_language_refused"
 COLLECT_SECONDS = 30.0
 PATIENCE_SECONDS = 6.0  # a browser draws the first page before the workers take the cores to warm up
 _P = ParamSpec("_P")
@@ -49,7 +49,7 @@ def guarded(draw: Callable[_P, Any]) -> Callable[_P, None]:
         try:
             draw(*args, **kwargs)
         except StillhouseError as problem:
-            st.error(str(problem))
+            st.error(line(problem))
         except Exception:
             logging.getLogger("stillhouse").exception("drawing a page")
             st.error(say("error.unexpected"))
@@ -58,14 +58,24 @@ def guarded(draw: Callable[_P, Any]) -> Callable[_P, None]:
 
 
 def heading(title: str, lead: str) -> None:
-    """The page's name and one line on what it is for; where several people are, who looks at it."""
+    """The page's name, one line on what it is for, the other languages; where several people are, who looks at it."""
     brand = f'<div class="sh-brand"><h1>{escape(title)}</h1><p>{escape(lead)}</p></div>'
-    if not who.shared():
-        st.html(brand)
-        return
     with st.container(horizontal=True, vertical_alignment="center", key="heading"):
-        st.html(brand)
-        person(home())
+        st.html(f'<div lang="{language.current()}">{brand}</div>')
+        tongues()
+        if who.shared():
+            person(home())
+    if refused := st.session_state.pop(REFUSED, ""):
+        known = say("story.comma").join(language.NAMES)
+        st.warning(say("language.refused", name=language.PARAMETER, value=refused, known=known))
+
+
+def tongues() -> None:
+    """A button for each language that is not spoken now, named as its readers call it."""
+    for name, title in language.NAMES.items():
+        if name != language.current():
+            st.button(title, key=f"language_{name}", type="tertiary", on_click=language.choose, args=(name,),
+                      help=say_in(name, "language.help"))  # fmt: skip
 
 
 def person(where: Home) -> None:
@@ -93,7 +103,7 @@ def told() -> Iterator[None]:
     try:
         yield
     except StillhouseError as problem:
-        st.session_state[FAILURES] = [*st.session_state.get(FAILURES, ()), str(problem)]
+        st.session_state[FAILURES] = [*st.session_state.get(FAILURES, ()), line(problem)]
 
 
 def failures() -> list[str]:

@@ -18,6 +18,7 @@ from engine.units import format_share
 from pages.parts import charts, front_filters, links
 from pages.parts.drawing import Drawn
 from pages.parts.front_data import Shown
+from pages.parts.remembered import by_language
 from pages.parts.words import count, find, load, say
 
 HEIGHT = 430
@@ -66,7 +67,7 @@ def _clickable(drawn: Drawn, alt: str, config: Mapping[str, Any]) -> None:
     clicked(event, "front")
 
 
-@st.cache_resource(max_entries=24, show_spinner=False)
+@by_language(max_entries=24)
 def _info(_shown: Shown, stamp: int) -> FrontInfo:
     answer = _shown.answer or {}
     limits, at_least = _shown.limits
@@ -79,7 +80,7 @@ def _info(_shown: Shown, stamp: int) -> FrontInfo:
     )  # fmt: skip
 
 
-@st.cache_resource(max_entries=24, show_spinner=False)
+@by_language(max_entries=24)
 def _drawn(_shown: Shown, _info: FrontInfo, stamp: int, theme: str) -> tuple[Drawn, str]:
     paper = str(st.get_option(PAPER.format(theme=theme)) or "")
     drawn = figures.front_figure(_info, theme, labels=_labels(), height=HEIGHT, **({"paper": paper} if paper else {}))

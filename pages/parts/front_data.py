@@ -15,6 +15,7 @@ from engine.api_points import Table, View
 from engine.errors import StillhouseError
 from engine.home import Home
 from pages.parts import front_state
+from pages.parts.remembered import by_language
 from pages.parts.words import say
 
 Mask = npt.NDArray[np.bool_]
@@ -68,7 +69,7 @@ def shown(home: Home, values: Mapping[str, Any], table: Table) -> Shown:
     return _shown(home, dict(values), table, members, hash((table.version, chosen)))
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@by_language(max_entries=64)
 def _shown(_home: Home, _values: Mapping[str, Any], _table: Table,
            _members: Sequence[tuple[str, frozenset[str]]], stamp: int) -> Shown:  # fmt: skip
     keys = frozenset().union(*(found for _, found in _members)) if _members else None
@@ -105,7 +106,7 @@ def _view(_table: Table, version: Hashable, machine: str, origins: tuple[str, ..
     return api_points.view(_table, machine, origins, keys=_keys)
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@by_language(max_entries=64)
 def _members(_home: Home, task: str, chosen: tuple[str, ...], version: Hashable) -> list[tuple[str, frozenset[str]]]:
     """Name and keys of each compared sweep; one that is gone is left out."""
     found, names = [], set()

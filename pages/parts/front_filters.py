@@ -16,7 +16,7 @@ from engine.errors import InputError
 from engine.home import Home
 from pages.parts import front_data, front_state, subject
 from pages.parts.front_state import LIMITS, MOST_SWEEPS, ORIGINS, Limit
-from pages.parts.words import find, say
+from pages.parts.words import find, line, say
 
 STEPS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
 FLOOR_STEPS = 21
@@ -148,7 +148,7 @@ def _typed(name: str, key: str) -> None:
     try:
         front_state.choose(**{name: _read(name, text) if text else None})
     except InputError as problem:
-        front_state.complain(str(problem))
+        front_state.complain(line(problem))
 
 
 def _read(name: str, text: str) -> float:

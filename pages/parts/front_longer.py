@@ -16,7 +16,8 @@ from engine.home import Home
 from engine.units import format_seconds
 from pages.parts import charts, frame, front_chart, links, story, subject, who
 from pages.parts.front_data import Shown
-from pages.parts.words import count, find, say
+from pages.parts.remembered import by_language
+from pages.parts.words import count, find, line, say
 
 USUAL_TIMES, USUAL_COUNT, MOST = 4, 5, 12
 ROW_PIXELS = 35
@@ -30,7 +31,7 @@ def panel(home: Home, shown: Shown, theme: str) -> None:
     try:
         answer = api_longer.short_and_long(home, shown.table.task)
     except StillhouseError as problem:
-        st.warning(str(problem))
+        st.warning(line(problem))
         return
     st.html(f'<h3 class="sh-group">{escape(say("front_longer.trust_title"))}</h3>')
     if not answer["steps"]:
@@ -174,13 +175,13 @@ def _figures(answer: Json, step: Json, shown: Shown, theme: str) -> None:
         st.plotly_chart(drawn, key="chart_trust", theme=None, config=charts.CONFIG, alt=alt)
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
+@by_language(max_entries=32)
 def _pairs(_step: Json, metric: str, direction: str, stamp: Any, theme: str) -> tuple[go.Figure, str]:
     info = figures.longer_info(_step, metric, direction)
     return _framed(figures.longer_figure(info, theme)), figures.alt_longer(info)
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
+@by_language(max_entries=32)
 def _trust(_step: Json, trusted: float, stamp: Any, theme: str) -> tuple[go.Figure, str]:
     info = figures.trust_info(_step, trusted)
     return _framed(figures.trust_figure(info, theme)), figures.alt_trust(info)

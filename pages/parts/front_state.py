@@ -24,7 +24,7 @@ from engine.units import (
     parse_share,
 )
 from pages.parts import state
-from pages.parts.words import say
+from pages.parts.words import line, say
 
 PAGE = "front"
 VALUES, WRITTEN, PAST, PROBLEMS = "_front_values", "_front_written", "_front_past", "_front_problems"
@@ -92,7 +92,7 @@ def read(address: Mapping[str, str]) -> tuple[Values, list[str]]:
             try:
                 values[name] = _value(name, text[:MOST_TEXT], values["task"])
             except InputError as problem:
-                problems.append(str(problem))
+                problems.append(line(problem))
     return values, problems
 
 

@@ -17,6 +17,7 @@ from engine.figures.pareto_info import cost_words
 from engine.home import Home
 from pages.parts import charts, frame, front_filters, front_longer, front_state, links, subject
 from pages.parts.front_data import Shown
+from pages.parts.remembered import by_language
 from pages.parts.words import count, find, say
 
 Row = Mapping[str, Any]
@@ -131,7 +132,7 @@ def _parallel(shown: Shown, theme: str) -> None:
         st.plotly_chart(drawn, key="chart_parallel", theme=None, config=charts.CONFIG, alt=alt)
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
+@by_language(max_entries=32)
 def _lines(_shown: Shown, stamp: int, theme: str) -> tuple[go.Figure, str, int, int]:
     info = figures.parallel_info(_shown.view.rows, _shown.cost, _shown.view.columns, quality=_shown.quality,
                                  direction=_shown.direction, metric=_shown.metric)  # fmt: skip

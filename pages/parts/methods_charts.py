@@ -14,6 +14,7 @@ from engine.figures import histograms, lessons, matrices
 from engine.figures import norms as norm_panes
 from pages.parts import charts
 from pages.parts.drawing import Drawn
+from pages.parts.remembered import by_language
 from pages.parts.words import say
 
 CONFIG = {**charts.CONFIG, "displayModeBar": False}
@@ -28,7 +29,7 @@ def show(drawn: Shown, key: str) -> None:
     st.plotly_chart(figure, key=key, theme=None, config=CONFIG, alt=alt)
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@by_language(max_entries=64)
 def matrices_of(name: str, _kept: Pictures, _facts: Facts, look: str) -> Shown:
     """The layer's weights before and after."""
     before = _kept.arrays.get(f"stages/{name}/before", _kept.arrays["before"])
@@ -36,7 +37,7 @@ def matrices_of(name: str, _kept: Pictures, _facts: Facts, look: str) -> Shown:
     return _framed(matrices.matrices_figure(info, look)), matrices.alt_matrices(info)
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@by_language(max_entries=64)
 def weights(name: str, layer: str, _facts: Facts, look: str) -> Shown:
     """How many weights have which value, before and after."""
     before, after = _facts["counts"]
@@ -44,7 +45,7 @@ def weights(name: str, layer: str, _facts: Facts, look: str) -> Shown:
     return _histogram(layer, {"edges": edges, "before": before, "after": after}, {}, look)
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@by_language(max_entries=64)
 def inputs(name: str, _arrays: Arrays, look: str) -> Shown:
     """How often which value enters the layer, before and after."""
     before, after = (row.tolist() for row in _arrays["inputs"])
@@ -53,14 +54,14 @@ def inputs(name: str, _arrays: Arrays, look: str) -> Shown:
     return _histogram(say("methods_picture.entering"), {"edges": edges, "before": before, "after": after}, words, look)
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@by_language(max_entries=64)
 def norms(name: str, _arrays: Arrays, look: str) -> Shown:
     """Means and variances, before and after."""
     info = norm_panes.norms_info(_arrays["mean"].tolist(), _arrays["variance"].tolist())
     return _framed(norm_panes.norms_figure(info, look)), norm_panes.alt_norms(info)
 
 
-@st.cache_resource(max_entries=128, show_spinner=False)
+@by_language(max_entries=128)
 def lesson(name: str, _kept: Pictures, place: int, row: int, look: str) -> Shown:
     """What a loss says about one image at one setting."""
     index, push = _kept.index, _kept.arrays[f"losses/{name}/push"][row, place].astype(float).tolist()
@@ -69,7 +70,7 @@ def lesson(name: str, _kept: Pictures, place: int, row: int, look: str) -> Shown
     return _framed(lessons.lesson_figure(info, look)), lessons.alt_lesson(info)
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@by_language(max_entries=64)
 def alike(name: str, _kept: Pictures, look: str) -> Shown:
     """Tables of cosines of the ten images inside both networks."""
     pair = [_kept.arrays[f"losses/{name}/alike_{side}"] for side in ("teacher", "student")]

@@ -12,7 +12,7 @@ from engine import api_methods, preview
 from engine.api_methods import Entry, Pictures
 from engine.errors import InputError, StillhouseError
 from pages.parts import charts, methods_charts, methods_html, methods_lesson, texts, trial_html
-from pages.parts.words import count, number, say
+from pages.parts.words import count, line, number, say
 
 Facts = Mapping[str, Any]
 MOST_NAMES, MOST_LINES = 40, 6
@@ -101,7 +101,7 @@ def _task(entry: Entry) -> None:
         seen = preview.preview(entry.name)
     except StillhouseError as problem:
         unseen = say("methods_picture.no_preview", names=", ".join(names[:MOST_NAMES]))
-        st.caption(unseen if isinstance(problem, InputError) else str(problem))
+        st.caption(unseen if isinstance(problem, InputError) else line(problem))
         return
     if isinstance(seen, preview.Preview):
         st.html(methods_html.samples(seen.images, seen.labels.tolist(), names))

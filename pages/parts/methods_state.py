@@ -9,7 +9,7 @@ import streamlit as st
 from engine.api_methods import Entry
 from engine.errors import InputError, unknown_name
 from pages.parts import choices
-from pages.parts.words import say
+from pages.parts.words import line, say
 
 PARAMETER, FIRST, SEEN = "method", "kd", "_methods_seen"
 
@@ -19,12 +19,12 @@ def read(address: dict[str, str], known: Sequence[Entry]) -> tuple[Entry, list[s
     by_name = {e.name: e for e in reversed(known)}
     usual = by_name.get(FIRST, known[0])
     others = [n for n in address if n not in (PARAMETER, *choices.RESERVED)]
-    problems = [str(unknown_name(say("url.setting"), n, (PARAMETER,))) for n in others]
+    problems = [line(unknown_name(say("url.setting"), n, (PARAMETER,))) for n in others]
     asked = address.get(PARAMETER, usual.name).strip().lower()
     if asked in by_name:
         return by_name[asked], problems
     problem: InputError = unknown_name(say("url.where", name=PARAMETER), asked[:40], by_name)
-    return usual, [*problems, str(problem)]
+    return usual, [*problems, line(problem)]
 
 
 def sync(known: Sequence[Entry]) -> tuple[Entry, list[str]]:

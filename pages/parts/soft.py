@@ -15,7 +15,7 @@ from engine.preview import AnyPreview, Line, LinePreview, Preview, TextPreview, 
 from engine.units import format_share
 from pages.parts import charts, state, story, texts
 from pages.parts.choices import Form
-from pages.parts.words import say
+from pages.parts.words import line, say
 
 SCALE = 6
 CONFIDENT, FLAT = 0.1, 0.93  # shares of the largest possible entropy
@@ -29,7 +29,7 @@ def panel(form: Form) -> None:
     try:
         seen = preview(form.get("task"))
     except StillhouseError as problem:  # texts that have to be fetched first, a teacher that is not shipped
-        st.caption(str(problem))
+        st.caption(line(problem))
         return
     place = int(form.get("image")) % count_of(seen)
     if isinstance(seen, LinePreview):

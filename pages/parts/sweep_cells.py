@@ -13,7 +13,7 @@ from engine.errors import InputError
 from engine.knobs import Knob
 from pages.parts import sweep_draft, sweep_edit, sweep_state
 from pages.parts.sweep_draft import LIST, LOG, ONE, RANGE, Node, Setting
-from pages.parts.words import count, find, number, say
+from pages.parts.words import count, find, line, number, say
 
 SUGGESTED = {
     "temperature": (1.0, 2.0, 4.0, 8.0, 16.0), "weight": (0.0, 0.5, 0.9, 1.0), "epochs": (1, 2, 3, 5, 10),
@@ -180,7 +180,7 @@ def _take(key: str, uid: int, knob: Knob, mode: str, typed: Sequence[Any]) -> No
             knob.parse(v, label_of(knob.name)) if _text(v, knob) else knob.check(v, label_of(knob.name)) for v in typed
         ]
     except InputError as problem:
-        sweep_state.refuse(key, str(problem))
+        sweep_state.refuse(key, line(problem))
         return
     sweep_state.refuse(key, None)
     sweep_state.edit(sweep_edit.put, uid, knob.name, Setting(mode, tuple(dict.fromkeys(values))))

@@ -12,6 +12,7 @@ from engine import figures
 from engine.figures.sides import alt_text as alt_sides
 from engine.figures.sides import sides_figure, sides_info
 from pages.parts import charts, legend, links, points, subject
+from pages.parts.remembered import by_language
 from pages.parts.words import say
 
 Row = Mapping[str, Any]
@@ -53,7 +54,7 @@ def _clickable(drawn: go.Figure, name: str, alt: str) -> None:
         st.session_state.pop(OPENED, None)
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@by_language(max_entries=64)
 def _front(_rows: Sequence[Row], stamp: int, cost: str, theme: str, waiting: str, measure: charts.Measure) -> Any:
     rows, chances = charts.likely(_rows, stamp, cost)
     info = figures.pareto_info(rows, cost, chances=chances, metric=measure[0], direction=measure[1])

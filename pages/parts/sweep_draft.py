@@ -7,7 +7,6 @@ number that it keeps while it is moved, so that its widgets keep theirs. A setti
 
 from __future__ import annotations
 
-import functools
 import json
 import math
 from collections.abc import Iterator, Sequence
@@ -19,7 +18,7 @@ from engine.errors import InputError
 from engine.knobs import Knob, canonical_float
 from engine.modalities import positions
 from engine.recipe import DATA, MAX_EPOCHS, MAX_SEED
-from pages.parts.words import find, say
+from pages.parts.words import find, line, say
 
 ONE, LIST, RANGE, LOG = "one", "list", "range", "log"
 TOGETHER, EACH = "together", "each"
@@ -139,7 +138,7 @@ def wrong(setting: Setting, knob: Knob) -> str | None:
         for value in expand(setting, knob):
             knob.check(value, knob.name)
     except InputError as problem:
-        return str(problem)
+        return line(problem)
     return None
 
 
@@ -165,7 +164,6 @@ def phase_node(uid: int, epochs: int, teachers: Sequence[str] = ()) -> Node:
     return Node(uid, PHASE, "", (("epochs", epoch), ("teachers", Setting(TOGETHER, tuple(teachers))), ("losses", mode)))
 
 
-@functools.cache
 def _factor_knob() -> Knob:
     return Knob("factor", "float", 1.0, _help("factor"), 0.001, 1000.0, advanced=True)
 

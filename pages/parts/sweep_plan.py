@@ -16,7 +16,7 @@ from engine.units import format_seconds
 from pages.parts import frame, sweep_edit, sweep_link, sweep_state, who
 from pages.parts.sweep_draft import Draft
 from pages.parts.sweep_words import setting_words
-from pages.parts.words import count, say
+from pages.parts.words import count, line, say
 
 Plan = Mapping[str, Any]
 MIME = "application/json"
@@ -47,7 +47,7 @@ def _plan(home: Home, draft: Draft | None, spec: Mapping[str, Any]) -> tuple[Pla
     try:
         return _planned(home, json.dumps(spec, sort_keys=False), str(home.root)), []
     except StillhouseError as problem:
-        return None, [str(problem)]
+        return None, [line(problem)]
 
 
 @st.cache_data(ttl=REMEMBERED_SECONDS, max_entries=64, show_spinner=False)

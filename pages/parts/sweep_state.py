@@ -18,7 +18,7 @@ from engine.catalogue import current
 from engine.errors import InputError, StillhouseError, unknown_name
 from pages.parts import choices, frame, state, sweep_json, sweep_link
 from pages.parts.sweep_draft import Draft
-from pages.parts.words import say
+from pages.parts.words import line, say
 
 DRAFT, RAW, OPEN, WRITTEN, PAST = "_sweep_draft", "_sweep_raw", "_sweep_open", "_sweep_written", "_sweep_past"
 EDITED, PROBLEMS, REFUSED, AT, ORIGIN = "_sweep_edited", "_sweep_notes", "_sweep_refused", "_sweep_at", "_sweep_origin"
@@ -163,7 +163,7 @@ def _read(address: Mapping[str, str]) -> None:
     notes = st.session_state[PROBLEMS]
     for name in address:
         if name not in (*PARAMETERS, *choices.RESERVED):
-            notes.append(str(unknown_name(say("url.setting"), name, PARAMETERS)))
+            notes.append(line(unknown_name(say("url.setting"), name, PARAMETERS)))
     st.session_state[OPEN] = address.get("sweep", "")
     try:
         if "spec" in address:
@@ -171,7 +171,7 @@ def _read(address: Mapping[str, str]) -> None:
         elif "ready" in address or "task" in address or "sweep" not in address:
             _begin(address.get("task", current().names("tasks")[0]), address.get("ready", ""))
     except StillhouseError as problem:
-        notes.append(str(problem))
+        notes.append(line(problem))
         if draft() is None and RAW not in st.session_state:
             _begin(current().names("tasks")[0])
 

@@ -15,7 +15,7 @@ from engine.errors import StillhouseError
 from engine.home import Home
 from engine.units import format_bytes, format_ms, format_share
 from pages.parts import charts, subject, texts
-from pages.parts.words import find, say
+from pages.parts.words import find, line, say
 
 Row = Mapping[str, Any]
 SEED, USUAL_TOKENS, FIELD_PIXELS = "_generate_seed", 80, 130
@@ -63,7 +63,7 @@ def _texts(home: Home, run: Row, prompt: str, tokens: int, sampling: Sampling, c
         with st.spinner(say("trial_generate.writing")):
             found = samples(str(home.root), run["key"], prompt, tokens, sampling, complete, home)
     except StillhouseError as problem:
-        st.error(str(problem))
+        st.error(line(problem))
         return
     if not found["models"]:
         st.info(say("trial_try.nobody"))

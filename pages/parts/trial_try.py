@@ -18,7 +18,7 @@ from engine.modalities import TEXT
 from engine.units import format_bytes, format_ms
 from pages.parts import charts, subject, trial_html, trial_state, trial_typed
 from pages.parts.trial_state import Asked
-from pages.parts.words import find, say
+from pages.parts.words import find, line, say
 
 Row = Mapping[str, Any]
 Pixels = npt.NDArray[np.uint8]
@@ -68,7 +68,7 @@ def _uploaded(content: bytes) -> Pixels | None:
     try:
         made = api_trial.prepare_image(content)
     except StillhouseError as problem:
-        st.error(str(problem))
+        st.error(line(problem))
         return None
     st.html(trial_html.image(made.pixels, say("trial_try.own_alt")))
     done = say("trial_try.join").join(say(f"trial_try.done.{step}") for step in made.done)

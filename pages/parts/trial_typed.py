@@ -12,7 +12,7 @@ from engine.api_texts import Ids
 from engine.errors import StillhouseError
 from pages.parts import charts, texts, trial_state
 from pages.parts.trial_state import Asked
-from pages.parts.words import say
+from pages.parts.words import line, say
 
 FIELD_PIXELS = 150
 
@@ -45,7 +45,7 @@ def _own(task: str, typed: str) -> Ids | None:
     try:
         made = api_texts.encode(task, typed)
     except StillhouseError as problem:
-        st.error(str(problem))
+        st.error(line(problem))
         return None
     st.caption(say("trial_typed.seen"))
     st.html(texts.box(made.seen, say("trial_typed.own_alt")))

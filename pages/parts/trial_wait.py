@@ -14,7 +14,7 @@ from engine.errors import StillhouseError
 from engine.home import Home
 from engine.units import format_seconds
 from pages.parts import charts, curves, frame, links, progress, trial_pick, who
-from pages.parts.words import find, say
+from pages.parts.words import find, line, say
 
 Status = Mapping[str, Any]
 ASKED, ALIVE = "_inspections", ("queued", "running")
@@ -86,7 +86,7 @@ def _ask(home: Home, key: str) -> dict[str, Any] | None:
         api.ensure_runner(home)
         return dict(api_trial.inspection(home, key))
     except StillhouseError as problem:
-        st.warning(say("trial_wait.inspect_failed", reason=str(problem)))
+        st.warning(say("trial_wait.inspect_failed", reason=line(problem)))
         return None
 
 

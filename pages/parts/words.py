@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from engine.errors import InputError
 from pages.parts import subject
+from pages.parts.language import ENGLISH
+from pages.parts.language import current as language
 
 FOLDER = Path(__file__).resolve().parents[1] / "words"
-LANGUAGE = "en"
 
 
 @functools.lru_cache(maxsize=16)
-def load(language: str = LANGUAGE, of: str = "") -> Mapping[str, Any]:
+def load(language: str = ENGLISH, of: str = "") -> Mapping[str, Any]:
     """The messages of one language, or those that are special to the examples ``of`` one kind of task.
 
     Two files that claim the same place are a mistake in the program.
@@ -36,11 +37,17 @@ def load(language: str = LANGUAGE, of: str = "") -> Mapping[str, Any]:
     return messages
 
 
-def find(key: str, language: str = "") -> str | None:
-    """The message at a dotted key, or None: what is special to the page's task before what is said of any."""
-    spoken = language or os.environ.get("STILLHOUSE_LANGUAGE", LANGUAGE)
-    special = _at(load(spoken, subject.modality()), key)
-    return special if special is not None else _at(load(spoken), key)
+def find(key: str, spoken: str = "") -> str | None:
+    """The message at a dotted key in a language (else the session's), or None.
+
+    What is special to the page's task comes before what is said of any; what a language lacks is said in English.
+    """
+    spoken, modality = spoken or language(), subject.modality()
+    for of in (modality, ""):
+        for tongue in (spoken, ENGLISH):
+            if (said := _at(load(tongue, of), key)) is not None:
+                return said
+    return None
 
 
 def _at(entry: Any, key: str) -> str | None:
@@ -53,10 +60,32 @@ def _at(entry: Any, key: str) -> str | None:
 
 def say(key: str, **values: Any) -> str:
     """The message at ``key`` with its {placeholders} filled in; an unknown key is a mistake in the program."""
-    message = find(key)
+    return say_in("", key, **values)
+
+
+def say_in(spoken: str, key: str, **values: Any) -> str:
+    """:func:`say` in a language of the caller's choice, for what is drawn outside a session."""
+    message = find(key, spoken)
     if message is None:
         raise KeyError(f"no message {key!r} in pages/words")
     return message.format(**values) if values else message
+
+
+def line(problem: Exception) -> str:
+    """An error's line; what was typed wrongly is said in the session's language, other reasons as the engine does."""
+    if not isinstance(problem, InputError):
+        return str(problem)
+    hint = say("error.suggestion", suggestion=repr(problem.suggestion)) if problem.suggestion else ""
+    return say("error.input", where=problem.where, value=problem.shown, allowed=problem.allowed) + hint
+
+
+def labels(**more: str) -> Mapping[str, str] | None:
+    """The words inside figures in the session's language (None: engine.figures' own English), with some of the page's.
+
+    A figure with words is remembered by :func:`pages.parts.remembered.by_language`, which keeps languages apart.
+    """
+    found = load(language()).get("figures")
+    return {**(found or {}), **more} if found or more else None
 
 
 def points(value: float) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from html import escape
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from pages.parts.words import say
+from pages.parts.language import ENGLISH
+from pages.parts.words import say_in
 
 PATH, NEXT, CODE = "/join", "next", "code"
 MOST_BYTES = 4096
@@ -27,20 +28,21 @@ small { display: block; margin-top: 1.2rem; color: light-dark(#5c564e, #a9b0b6);
 """
 
 
-def html(target: str, problem: str = "") -> bytes:
-    """The form; ``target`` is the address inside this server that opens afterwards, ``problem`` what went wrong."""
+def html(target: str, problem: str = "", spoken: str = ENGLISH) -> bytes:
+    """The form; ``target``: the address inside this server that opens afterwards, ``problem``: what went wrong."""
     action = escape(f"{PATH}?{urlencode({NEXT: inside(target)})}")
     told = f'<p role="alert" id="problem">{escape(problem)}</p>' if problem else ""
     described = ' aria-describedby="problem" aria-invalid="true"' if problem else ""
-    title, lead, label = (escape(say(f"join.{name}")) for name in ("title", "lead", "label"))
+    names = ("title", "lead", "label", "button", "note")
+    title, lead, label, button, note = (escape(say_in(spoken, f"join.{name}")) for name in names)
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f'<!doctype html><html lang="{spoken}"><head><meta charset="utf-8"><title>{title}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<style>{STYLE}</style></head><body><main><h1>{title}</h1><p>{lead}</p>{told}"
         f'<form method="post" action="{action}"><label for="code">{label}</label>'
         f'<input id="code" name="{CODE}" required autofocus autocomplete="off" autocapitalize="none" '
-        f'spellcheck="false" maxlength="200"{described}><button>{escape(say("join.button"))}</button></form>'
-        f"<small>{escape(say('join.note'))}</small></main></body></html>"
+        f'spellcheck="false" maxlength="200"{described}><button>{button}</button></form>'
+        f"<small>{note}</small></main></body></html>"
     ).encode()
 
 

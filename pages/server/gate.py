@@ -13,7 +13,8 @@ from urllib.parse import parse_qsl, urlencode
 
 from starlette.requests import HTTPConnection
 
-from pages.parts.words import say
+from pages.parts import language
+from pages.parts.words import say_in
 from pages.server import form, headers, origins
 from pages.server.keys import HOST_COOKIE, JOIN_COOKIE, WHO_COOKIE, Attempts, Keys, is_who, new_who
 
@@ -90,20 +91,21 @@ class Gate:
 
     async def _join(self, scope: Scope, receive: Receive, send: Send, cookies: dict[str, str]) -> None:
         target = form.asked_for(scope["query_string"].decode("latin-1"))
+        spoken = language.of_request(_header(scope, b"accept-language").decode("latin-1"), target)
         if scope["method"] in ("GET", "HEAD"):
-            await _show(scope, send, 200, form.html(target), form=True)
+            await _show(scope, send, 200, form.html(target, spoken=spoken), form=True)
             return
         address = (scope.get("client") or ("", 0))[0]
         typed = form.code_of(await _body(receive))
         host, wait = self._keys.is_token(typed.strip()), self._attempts.wait(address)
         if wait and not host:  # the token cannot be guessed, so the host is never shut out
-            said = say("join.wait", seconds=max(1, round(wait)))
-            await _show(scope, send, 429, form.html(target, said), form=True)
+            said = say_in(spoken, "join.wait", seconds=max(1, round(wait)))
+            await _show(scope, send, 429, form.html(target, said, spoken), form=True)
         elif self._keys.opens(typed):
             await self._redirect(scope, send, target, self._welcome(cookies, host))
         else:
             self._attempts.wrong(address)
-            await _show(scope, send, 401, form.html(target, say("join.wrong")), form=True)
+            await _show(scope, send, 401, form.html(target, say_in(spoken, "join.wrong"), spoken), form=True)
 
     def _welcome(self, cookies: dict[str, str], host: bool) -> list[tuple[str, str]]:
         """The cookies of somebody who has given the code or the token; who comes back stays who they were."""
@@ -161,7 +163,7 @@ def _cookie(scope: Scope, name: str, value: str) -> headers.Header:
 
 
 def _header(scope: Scope, name: bytes) -> bytes:
-    return b"; ".join(value for found, value in scope["headers"] if found == name)
+    return b", ".join(value for found, value in scope["headers"] if found == name)
 
 
 def _address(scope: Scope) -> str:

@@ -15,12 +15,17 @@ from starlette.routing import Route
 
 FILE = Path(streamlit.__file__).parent / "static" / "index.html"
 TOLD = '<script>window.__streamlit = {BACKEND_BASE_URL: location.origin + "/"}</script>'
+# the document is in the language of its heading, which a session may change: screen readers choose a voice by it
+SPOKEN = """<script>new MutationObserver(() => { const page = document.documentElement,
+  said = document.querySelector("[lang] > .sh-brand")?.parentElement.lang;
+  if (said && said !== page.lang) page.lang = said;
+}).observe(document, {childList: true, subtree: true, attributes: true, attributeFilter: ["lang"]})</script>"""
 # the addresses of app.py's navigation; the first page lives at the bare address
 FIRST, OTHERS = "explore", ("sweep", "front", "trial", "results", "methods")
 
 
 def _html(text: str) -> str:
-    return text.replace("<head>", f"<head>{TOLD}", 1)
+    return text.replace("<head>", f"<head>{TOLD}{SPOKEN}", 1)
 
 
 HTML = _html(FILE.read_text(encoding="utf-8"))
