@@ -60,9 +60,12 @@ def is_text(source: Path) -> bool:
 
 
 def restore(theirs: Store, ours: Store, now: float) -> dict[str, int]:
-    """Sweeps, notes, stars and names, as they are; how many of each. A sweep that ran is paused until it is resumed."""
+    """Sweeps, notes, stars, names and what a class predicted, as they are; how many of the first four.
+
+    A sweep that ran is paused until it is resumed.
+    """
     found = {}
-    for table in ("people", "marks", "sweeps", "sweep_trials"):
+    for table in ("people", "marks", "sweeps", "sweep_trials", "class_predictions", "moments", "shown"):
         names = ",".join(
             row["name"] for row in ours.rows(f"PRAGMA table_info({table})")
         )  # ours: theirs may be anything

@@ -16,6 +16,11 @@ from engine import store_rules as rules
 from engine.store_rules import ENDED, Ask, Point, Work
 from engine.store_schema import Database
 
+# a wish that waits keeps its age in the queue; one for what has ended, or that was withdrawn, is a new one
+ASKED_AGAIN = """withdrawn = NULL, priority = min(priority, excluded.priority), created = iif(
+    withdrawn IS NULL AND EXISTS (SELECT 1 FROM work w WHERE w.id = excluded.id AND w.state IN ('queued', 'running')),
+    created, excluded.created)"""
+
 __all__ = ["ENDED", "Ask", "Point", "Store", "Work"]
 
 
@@ -36,8 +41,7 @@ class Store(Database):
             for ask in asks:
                 rules.put_work(db, ask, now)
                 db.execute(
-                    "INSERT INTO requests VALUES (?, ?, ?, ?, ?, NULL) ON CONFLICT DO UPDATE SET "
-                    "withdrawn = NULL, priority = min(priority, excluded.priority)",
+                    f"INSERT INTO requests VALUES (?, ?, ?, ?, ?, NULL) ON CONFLICT DO UPDATE SET {ASKED_AGAIN}",
                     (ask.id, who, parent, ask.priority, now),
                 )
             queue.check_cap(before, queue.open_trials(db, who), cap)

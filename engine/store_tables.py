@@ -9,13 +9,15 @@ readings: latencies measured again: of shipped results here (by key), of any on 
 people: who has asked, with the name that they typed; ``turn`` counts what they were served (see engine.store).
 marks: stars and notes, a row for each person and trial. removed: deleted results, so that readers forget them.
 sweeps and sweep_trials: a named family of trials; its requests have the parent ``sweep:<id>``.
+class_predictions: what each person predicted in each lesson, the latest. moments: when something last happened to all
+(``class_cleared``). shown: what a person has seen to its end or skipped, such as the first visit.
 """
 
 from __future__ import annotations
 
-VERSION = 2
+VERSION = 3
 
-SCHEMA = """
+_WORK = """
 CREATE TABLE work (
     id TEXT PRIMARY KEY, kind TEXT NOT NULL, task TEXT NOT NULL,
     body TEXT NOT NULL, dense_key TEXT NOT NULL, prefix TEXT NOT NULL DEFAULT '', after TEXT,
@@ -46,6 +48,9 @@ CREATE INDEX results_dense ON results (dense_key);
 CREATE TABLE predictions (key TEXT PRIMARY KEY REFERENCES results (key), shape TEXT NOT NULL, data BLOB NOT NULL);
 CREATE TABLE readings (
     key TEXT PRIMARY KEY, task TEXT NOT NULL, body TEXT NOT NULL, created REAL NOT NULL, changed INTEGER NOT NULL);
+"""
+
+_PEOPLE = """
 CREATE TABLE people (
     who TEXT PRIMARY KEY, name TEXT NOT NULL DEFAULT '', turn INTEGER NOT NULL DEFAULT 0,
     created REAL NOT NULL, seen REAL NOT NULL) WITHOUT ROWID;
@@ -64,6 +69,17 @@ CREATE TABLE sweep_trials (
 CREATE INDEX sweep_trials_key ON sweep_trials (key)
 """
 
+_CLASS = """
+CREATE TABLE class_predictions (
+    who TEXT NOT NULL, lesson TEXT NOT NULL, seed INTEGER NOT NULL, choice TEXT NOT NULL, at REAL NOT NULL,
+    PRIMARY KEY (who, lesson)) WITHOUT ROWID;
+CREATE TABLE moments (name TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE shown (
+    who TEXT NOT NULL, what TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (who, what)) WITHOUT ROWID
+"""
+
+SCHEMA = f"{_WORK}{_PEOPLE};{_CLASS}"
+
 _TO_2 = """
 CREATE TABLE new_work (
     id TEXT PRIMARY KEY, kind TEXT NOT NULL, task TEXT NOT NULL,
@@ -78,9 +94,9 @@ ALTER TABLE new_work RENAME TO work;
 CREATE INDEX work_state ON work (state);
 CREATE INDEX work_after ON work (after) WHERE after IS NOT NULL;
 CREATE INDEX work_prefix ON work (prefix, state) WHERE prefix != '';
-""" + SCHEMA[SCHEMA.index("CREATE TABLE people") :] + """;
+""" + _PEOPLE + """;
 INSERT INTO people (who, created, seen) SELECT who, min(created), max(created) FROM requests GROUP BY who
 """  # fmt: skip
 
 # MIGRATIONS[n] turns a store of version n into one of version n + 1
-MIGRATIONS: dict[int, str] = {1: _TO_2}
+MIGRATIONS: dict[int, str] = {1: _TO_2, 2: _CLASS}

@@ -12,7 +12,7 @@ import pytest
 from house_tools import logits_of, put
 from runner_tools import recipe
 
-from engine import api, api_keep, store_read
+from engine import api, api_keep, store_class, store_read
 from engine.api_home import store_of
 from engine.backup import MANIFEST, backup
 from engine.errors import FileError, InputError, NotFoundError, StillhouseError, StoreError
@@ -53,6 +53,9 @@ class TestBackup:
                 "VALUES ('ab', 'mine', 'fashion_mnist', '{}', 'local', 'running', 1, 2)"
             )
             db.execute("INSERT INTO sweep_trials VALUES ('ab', 0, ?, '{}')", (keys[0],))
+        store_class.clear(store_of(home))
+        store_class.predict(store_of(home), "local", "temperature", 3, "more")
+        store_class.show(store_of(home), "local", "visit")
         made = backup(home, tmp_path / "all.zip", artifacts=True)
         assert (made["results"], made["artifacts"]) == (3, 3)
         assert made["bytes"] == (tmp_path / "all.zip").stat().st_size
@@ -61,6 +64,9 @@ class TestBackup:
         assert found["restored"]["sweeps"] == 1
         assert results(other) == results(home)
         assert api_keep.marks(other, "local") == api_keep.marks(home, "local")
+        assert store_class.cleared(store_of(other)) == store_class.cleared(store_of(home)) > 0
+        assert store_class.predicted(store_of(other), "temperature") == {"local": "more"}
+        assert store_class.shown(store_of(other), "local", "visit")
         kept = store_of(other).row("SELECT state, reason FROM sweeps")
         assert kept is not None
         assert (kept["state"], kept["reason"]) == ("paused", "restored from a backup")

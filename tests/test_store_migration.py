@@ -146,6 +146,37 @@ def test_its_work_goes_on(old: Path) -> None:
     store.close()
 
 
+def test_a_store_of_version_2_keeps_its_people_and_gets_the_tables_of_a_class(old: Path, tmp_path: Path) -> None:
+    raw = sqlite3.connect(old)
+    raw.executescript(f"{MIGRATIONS[1]}; PRAGMA user_version = 2")
+    raw.execute("UPDATE people SET name = 'Ada' WHERE who = 'me'")
+    raw.execute("INSERT INTO marks VALUES ('done1', 'me', 1, 'good', 5.0)")
+    raw.commit()
+    before = {table: raw.execute(f"SELECT * FROM {table}").fetchall() for table in ("people", "marks", "requests")}
+    raw.close()
+    assert len(before["people"]) == 2
+    Store(old).close()
+    raw = sqlite3.connect(old)
+    assert {table: raw.execute(f"SELECT * FROM {table}").fetchall() for table in before} == before
+    raw.close()
+    assert tables(old) == tables(fresh(tmp_path))
+
+
+def fresh(folder: Path) -> Path:
+    """A new store."""
+    Store(folder / "new.sqlite").close()
+    return folder / "new.sqlite"
+
+
+def tables(path: Path) -> dict[str, Any]:
+    """Each table's columns by its name."""
+    raw = sqlite3.connect(path)
+    names = [row[0] for row in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    found = {name: raw.execute(f"PRAGMA table_info('{name}')").fetchall() for name in names}
+    raw.close()
+    return found
+
+
 def test_a_migration_that_breaks_off_changes_nothing(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = content(old)
     monkeypatch.setitem(MIGRATIONS, 1, MIGRATIONS[1] + "; CREATE TABLE work (id TEXT)")
