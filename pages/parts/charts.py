@@ -9,10 +9,10 @@ import streamlit as st
 
 from engine import api_chances, figures
 from engine.figures.pareto_info import ParetoInfo, free_of
-from pages.parts import frame, points, state, subject
+from pages.parts import frame, points, state, subject, words
 from pages.parts.drawing import Drawn
 from pages.parts.remembered import by_language
-from pages.parts.words import find, load, say
+from pages.parts.words import say
 
 Row = Mapping[str, Any]
 Measure = tuple[str, str]  # what judges the points, and which way it is better
@@ -61,7 +61,7 @@ def _clicked(chart: str) -> Any:
 def _pareto(_rows: Sequence[Row], stamp: int, cost: str, selected: str | None, theme: str, height: int,
             measure: Measure) -> Any:  # fmt: skip
     """The chart with its ring. All that differs between two people who look at other points is that ring."""
-    labels = _labels()
+    labels = words.labels()
     info, drawn = _unringed(_rows, stamp, cost, theme, height, measure)
     place = next((i for i, mark in enumerate(info.points) if mark.key == selected), None)
     if place is None:
@@ -84,12 +84,12 @@ def _unringed(_rows: Sequence[Row], stamp: int, cost: str, theme: str, height: i
     """The chart as it is for everybody."""
     rows, chances = likely(_rows, stamp, cost)
     metric, direction = measure
-    info = figures.pareto_info(rows, cost, labels=_labels(), chances=chances, metric=metric, direction=direction)
+    info = figures.pareto_info(rows, cost, labels=words.labels(), chances=chances, metric=metric, direction=direction)
     return info, _framed(info, _rows, theme, height)
 
 
 def _framed(info: ParetoInfo, rows: Sequence[Row], theme: str, height: int) -> Drawn:
-    drawn = figures.pareto_figure(info, theme, labels=_labels(), height=height)
+    drawn = figures.pareto_figure(info, theme, labels=words.labels(), height=height)
     # one legend below both charts (see legend) instead of one in each
     drawn["layout"] |= {"showlegend": False, "margin": {"l": 8, "r": 12, "t": 10, "b": 8}}
     if not rows:
@@ -108,7 +108,7 @@ def likely(_rows: Sequence[Row], stamp: int, cost: str) -> tuple[Sequence[Row], 
 @by_language(max_entries=128)
 def _heat(_grid: Sequence[Row], stamp: int, selected: tuple[float, int] | None, theme: str, height: int,
           measure: Measure) -> Any:  # fmt: skip
-    labels = _labels()
+    labels = words.labels()
     info = figures.heat_info(_grid, selected=selected, metric=measure[0], direction=measure[1])
     drawn = figures.heat_figure(info, theme, labels=labels, height=height)
     drawn["layout"] |= {"margin": {"l": 8, "r": 8, "t": 6, "b": 8}}
@@ -123,8 +123,3 @@ def _in_page_font(drawn: dict[str, Any]) -> Drawn:
     """Text in the font that the page already has."""
     drawn["layout"]["font"] = {**drawn["layout"]["font"], "family": FONT}
     return Drawn(drawn)
-
-
-def _labels() -> Mapping[str, str] | None:
-    """Another language's words for figures; English is engine.figures' own."""
-    return load().get("figures") if find("figures.axis_quality") else None

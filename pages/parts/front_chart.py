@@ -15,11 +15,11 @@ from engine.figures.front_info import FrontInfo
 from engine.figures.hover import quality_words
 from engine.figures.pareto_info import cost_words
 from engine.units import format_share
-from pages.parts import charts, front_filters, links
+from pages.parts import charts, front_filters, links, words
 from pages.parts.drawing import Drawn
 from pages.parts.front_data import Shown
 from pages.parts.remembered import by_language
-from pages.parts.words import count, find, load, say
+from pages.parts.words import count, say
 
 HEIGHT = 430
 OPENED = "_front_clicked"
@@ -75,7 +75,7 @@ def _info(_shown: Shown, stamp: int) -> FrontInfo:
     return figures.front_info(
         _shown.view.rows, _shown.cost, _shown.view.columns, quality=_shown.quality, direction=_shown.direction,
         counts=_shown.view.full, series=_shown.series, limit=limits.get(_shown.cost), at_least=at_least,
-        inside=_shown.inside, best=best, runner_up=second, box=_shown.box, metric=_shown.metric, labels=_labels(),
+        inside=_shown.inside, best=best, runner_up=second, box=_shown.box, metric=_shown.metric, labels=words.labels(),
         chances=_shown.chances,
     )  # fmt: skip
 
@@ -83,12 +83,13 @@ def _info(_shown: Shown, stamp: int) -> FrontInfo:
 @by_language(max_entries=24)
 def _drawn(_shown: Shown, _info: FrontInfo, stamp: int, theme: str) -> tuple[Drawn, str]:
     paper = str(st.get_option(PAPER.format(theme=theme)) or "")
-    drawn = figures.front_figure(_info, theme, labels=_labels(), height=HEIGHT, **({"paper": paper} if paper else {}))
+    more = {"paper": paper} if paper else {}
+    drawn = figures.front_figure(_info, theme, labels=words.labels(), height=HEIGHT, **more)
     drawn["layout"]["font"] = {**drawn["layout"]["font"], "family": charts.FONT}
     if not len(_info.xs):
         drawn["layout"]["annotations"] = [{"text": say("front_chart.empty"), "xref": "paper", "yref": "paper", "x": 0.5,
                                            "y": 0.5, "showarrow": False}]  # fmt: skip
-    return Drawn(drawn), figures.alt_front(_info, _labels())
+    return Drawn(drawn), figures.alt_front(_info, words.labels())
 
 
 def _title(shown: Shown) -> str:
@@ -158,7 +159,3 @@ def _page(drawn: Drawn) -> Callable[[], str]:
 
 def _file(shown: Shown) -> str:
     return f"stillhouse-{shown.table.task}-{shown.quality}-{shown.cost}"
-
-
-def _labels() -> Mapping[str, str] | None:
-    return load().get("figures") if find("figures.axis_quality") else None

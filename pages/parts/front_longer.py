@@ -17,7 +17,7 @@ from engine.units import format_seconds
 from pages.parts import charts, frame, front_chart, links, story, subject, who
 from pages.parts.front_data import Shown
 from pages.parts.remembered import by_language
-from pages.parts.words import count, find, line, say
+from pages.parts.words import count, find, labels, line, say
 
 USUAL_TIMES, USUAL_COUNT, MOST = 4, 5, 12
 ROW_PIXELS = 35
@@ -177,14 +177,14 @@ def _figures(answer: Json, step: Json, shown: Shown, theme: str) -> None:
 
 @by_language(max_entries=32)
 def _pairs(_step: Json, metric: str, direction: str, stamp: Any, theme: str) -> tuple[go.Figure, str]:
-    info = figures.longer_info(_step, metric, direction)
-    return _framed(figures.longer_figure(info, theme)), figures.alt_longer(info)
+    info = figures.longer_info(_step, metric, direction, labels())
+    return _framed(figures.longer_figure(info, theme, labels=labels())), figures.alt_longer(info, labels())
 
 
 @by_language(max_entries=32)
 def _trust(_step: Json, trusted: float, stamp: Any, theme: str) -> tuple[go.Figure, str]:
-    info = figures.trust_info(_step, trusted)
-    return _framed(figures.trust_figure(info, theme)), figures.alt_trust(info)
+    info = figures.trust_info(_step, trusted, labels())
+    return _framed(figures.trust_figure(info, theme, labels=labels())), figures.alt_trust(info, labels())
 
 
 def _framed(drawn: dict[str, Any]) -> go.Figure:

@@ -18,7 +18,7 @@ from engine.home import Home
 from pages.parts import charts, frame, front_filters, front_longer, front_state, links, subject
 from pages.parts.front_data import Shown
 from pages.parts.remembered import by_language
-from pages.parts.words import count, find, say
+from pages.parts.words import count, find, labels, say
 
 Row = Mapping[str, Any]
 MOST_HEIGHT, ROW_PIXELS = 460, 36
@@ -135,10 +135,10 @@ def _parallel(shown: Shown, theme: str) -> None:
 @by_language(max_entries=32)
 def _lines(_shown: Shown, stamp: int, theme: str) -> tuple[go.Figure, str, int, int]:
     info = figures.parallel_info(_shown.view.rows, _shown.cost, _shown.view.columns, quality=_shown.quality,
-                                 direction=_shown.direction, metric=_shown.metric)  # fmt: skip
-    drawn = figures.parallel_figure(info, theme)
+                                 direction=_shown.direction, metric=_shown.metric, labels=labels())  # fmt: skip
+    drawn = figures.parallel_figure(info, theme, labels=labels())
     drawn["layout"]["font"] = {**drawn["layout"]["font"], "family": charts.FONT}
-    return go.Figure(drawn), figures.alt_parallel(info), info.shown, info.left_out
+    return go.Figure(drawn), figures.alt_parallel(info, labels()), info.shown, info.left_out
 
 
 def _importances(home: Home, shown: Shown, theme: str) -> None:
@@ -168,10 +168,10 @@ def _bars(shares: Mapping[str, float], shown: Shown, theme: str) -> None:
     if not shares:
         st.caption(say("front_view.too_few"))
         return
-    info = figures.importances_info(shares)
-    drawn = figures.importances_figure(info, theme)
+    info = figures.importances_info(shares, labels())
+    drawn = figures.importances_figure(info, theme, labels=labels())
     drawn["layout"]["font"] = {**drawn["layout"]["font"], "family": charts.FONT}
-    alt = figures.alt_importances(info)
+    alt = figures.alt_importances(info, labels())
     said = say("front_view.importances_help", count=count(min(len(shown.view.index), api_front.MOST_ROWS)))
     st.caption(said)
     with st.container(key="front_importances"):

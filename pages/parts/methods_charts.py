@@ -15,7 +15,7 @@ from engine.figures import norms as norm_panes
 from pages.parts import charts
 from pages.parts.drawing import Drawn
 from pages.parts.remembered import by_language
-from pages.parts.words import say
+from pages.parts.words import labels, say
 
 CONFIG = {**charts.CONFIG, "displayModeBar": False}
 Facts = Mapping[str, Any]
@@ -34,7 +34,7 @@ def matrices_of(name: str, _kept: Pictures, _facts: Facts, look: str) -> Shown:
     """The layer's weights before and after."""
     before = _kept.arrays.get(f"stages/{name}/before", _kept.arrays["before"])
     info = matrices.matrices_info(before, _kept.arrays[f"stages/{name}/after"], _facts["kept"])
-    return _framed(matrices.matrices_figure(info, look)), matrices.alt_matrices(info)
+    return _framed(matrices.matrices_figure(info, look, labels=labels())), matrices.alt_matrices(info, labels())
 
 
 @by_language(max_entries=64)
@@ -58,7 +58,7 @@ def inputs(name: str, _arrays: Arrays, look: str) -> Shown:
 def norms(name: str, _arrays: Arrays, look: str) -> Shown:
     """Means and variances, before and after."""
     info = norm_panes.norms_info(_arrays["mean"].tolist(), _arrays["variance"].tolist())
-    return _framed(norm_panes.norms_figure(info, look)), norm_panes.alt_norms(info)
+    return _framed(norm_panes.norms_figure(info, look, labels=labels())), norm_panes.alt_norms(info, labels())
 
 
 @by_language(max_entries=128)
@@ -67,7 +67,7 @@ def lesson(name: str, _kept: Pictures, place: int, row: int, look: str) -> Shown
     index, push = _kept.index, _kept.arrays[f"losses/{name}/push"][row, place].astype(float).tolist()
     student, teacher = (_kept.arrays[side][place].tolist() for side in ("student", "teacher"))
     info = lessons.lesson_info(index["classes"], student, push, index["labels"][place], teacher)
-    return _framed(lessons.lesson_figure(info, look)), lessons.alt_lesson(info)
+    return _framed(lessons.lesson_figure(info, look, labels=labels())), lessons.alt_lesson(info, labels())
 
 
 @by_language(max_entries=64)
@@ -75,15 +75,15 @@ def alike(name: str, _kept: Pictures, look: str) -> Shown:
     """Tables of cosines of the ten images inside both networks."""
     pair = [_kept.arrays[f"losses/{name}/alike_{side}"] for side in ("teacher", "student")]
     names = [_kept.index["classes"][i] for i in _kept.index["labels"]]
-    return _framed(matrices.alike_figure(pair, names, look)), matrices.alt_alike(pair)
+    return _framed(matrices.alike_figure(pair, names, look, labels=labels())), matrices.alt_alike(pair, labels())
 
 
 def _histogram(layer: str, counts: Facts, words: Mapping[str, str], look: str) -> Shown:
-    words = {"weights_before": say("methods_picture.was"), "weights_after": say("methods_picture.now"), **words}
+    own = {"weights_before": say("methods_picture.was"), "weights_after": say("methods_picture.now"), **words}
+    said = labels(**own)
     info = histograms.histogram_info(layer, counts)
-    return _framed(histograms.histogram_figure(info, look, labels=words, height=210)), histograms.alt_histogram(
-        info, words
-    )
+    drawn = histograms.histogram_figure(info, look, labels=said, height=210)
+    return _framed(drawn), histograms.alt_histogram(info, said)
 
 
 def _framed(drawn: dict[str, Any]) -> Drawn:

@@ -18,7 +18,7 @@ from engine.home import Home
 from engine.units import format_bytes, format_ms, format_seconds
 from pages.parts import charts, links, results_compare, results_state, story, subject, widgets
 from pages.parts.results_compare import Place
-from pages.parts.words import count, find, number, say, times
+from pages.parts.words import count, find, labels, number, say, times
 
 Row = Mapping[str, Any]
 SIGNS = dict(zip(SYMBOLS, "●■◆▲", strict=True))
@@ -47,12 +47,13 @@ def _charts(runs: Sequence[Row], gaps: Sequence[Mapping[str, float | None]], the
     with left:
         st.html(charts.title(say("results_beside.gaps"), say("results_beside.gaps_sub")))
         found = figures.gaps_info(gaps)
-        _draw("results_gaps", figures.gaps_figure(found, theme, height=HEIGHT, metric=metric),
-              figures.alt_gaps(found, metric=metric))  # fmt: skip
+        _draw("results_gaps", figures.gaps_figure(found, theme, height=HEIGHT, metric=metric, labels=labels()),
+              figures.alt_gaps(found, labels(), metric=metric))  # fmt: skip
     with right:
         st.html(charts.title(say("results_beside.curves"), say("results_beside.curves_sub")))
         info = figures.compare_info([run.get("curve") or () for run in runs], metric)
-        _draw("results_curves", figures.compare_figure(info, theme, height=HEIGHT), figures.alt_compare(info))
+        _draw("results_curves", figures.compare_figure(info, theme, height=HEIGHT, labels=labels()),
+              figures.alt_compare(info, labels()))  # fmt: skip
 
 
 def _draw(key: str, drawn: dict[str, Any], alt: str) -> None:

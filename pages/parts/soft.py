@@ -15,7 +15,7 @@ from engine.preview import AnyPreview, Line, LinePreview, Preview, TextPreview, 
 from engine.units import format_share
 from pages.parts import charts, state, story, texts
 from pages.parts.choices import Form
-from pages.parts.words import line, say
+from pages.parts.words import labels, line, say
 
 SCALE = 6
 CONFIDENT, FLAT = 0.1, 0.93  # shares of the largest possible entropy
@@ -113,9 +113,8 @@ def _bars(info: SoftTargets) -> str:
         rows.append(
             f"<span{strong}>{escape(name)}{mark}</span><i><b style='{width}'></b></i><span>{format_share(share)}</span>"
         )
-    return (
-        f'<div class="sh-bars" role="img" aria-label="{escape(figures.alt_soft_targets(info))}">{"".join(rows)}</div>'
-    )
+    alt = escape(figures.alt_soft_targets(info, labels()))
+    return f'<div class="sh-bars" role="img" aria-label="{alt}">{"".join(rows)}</div>'
 
 
 def _comment(info: SoftTargets) -> str:

@@ -13,7 +13,7 @@ from engine.figures.sides import alt_text as alt_sides
 from engine.figures.sides import sides_figure, sides_info
 from pages.parts import charts, legend, links, points, subject
 from pages.parts.remembered import by_language
-from pages.parts.words import say
+from pages.parts.words import labels, say
 
 Row = Mapping[str, Any]
 HEIGHT = 320
@@ -36,8 +36,8 @@ def front(rows: Sequence[Row], theme: str, waiting: str) -> None:
 def side_by_side(entries: Sequence[Row], axis: str, names: Sequence[str], lines: Sequence[str], theme: str) -> None:
     """The values of one setting, each with its interval."""
     info = sides_info(entries, axis, names, lines=lines, metric=subject.metric())
-    drawn = go.Figure(_in_font(sides_figure(info, theme, height=HEIGHT)))
-    _clickable(drawn, "sweep_sides", alt_sides(info))
+    drawn = go.Figure(_in_font(sides_figure(info, theme, labels=labels(), height=HEIGHT)))
+    _clickable(drawn, "sweep_sides", alt_sides(info, labels()))
     if info.left_out:
         st.caption(say("sweep_sides.rest", count=info.left_out))
 
@@ -57,14 +57,14 @@ def _clickable(drawn: go.Figure, name: str, alt: str) -> None:
 @by_language(max_entries=64)
 def _front(_rows: Sequence[Row], stamp: int, cost: str, theme: str, waiting: str, measure: charts.Measure) -> Any:
     rows, chances = charts.likely(_rows, stamp, cost)
-    info = figures.pareto_info(rows, cost, chances=chances, metric=measure[0], direction=measure[1])
-    drawn = figures.pareto_figure(info, theme, height=HEIGHT)
+    info = figures.pareto_info(rows, cost, labels=labels(), chances=chances, metric=measure[0], direction=measure[1])
+    drawn = figures.pareto_figure(info, theme, labels=labels(), height=HEIGHT)
     drawn["layout"] |= {"showlegend": False, "margin": {"l": 8, "r": 12, "t": 10, "b": 8}}
     if not _rows:
         drawn["layout"]["annotations"] = [
             {"text": waiting, "xref": "paper", "yref": "paper", "x": 0.5, "y": 0.5, "showarrow": False}
         ]
-    return go.Figure(_in_font(drawn)), figures.alt_pareto(info)
+    return go.Figure(_in_font(drawn)), figures.alt_pareto(info, labels())
 
 
 def _in_font(drawn: dict[str, Any]) -> dict[str, Any]:
