@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from pages.parts import frame, language, links, state, theme
+from pages.parts import control, frame, language, links, state, theme
 from pages.parts.words import say
 
 SIDEBAR_PIXELS = 324
@@ -22,6 +22,7 @@ def main() -> None:
                        initial_sidebar_state=SIDEBAR_PIXELS)  # fmt: skip
     theme.apply()
     st.session_state[frame.REFUSED] = refused
+    control.begin()
     pages = {n: st.Page(_page(n), title=say(f"nav.{n}"), url_path=n, default=n == PAGES[0]) for n in PAGES}
     st.session_state[links.PAGES] = pages
     st.navigation(list(pages.values()), position="top").run()

@@ -14,6 +14,7 @@ from engine.recipe import Recipe
 from pages.parts import (
     charts,
     choices,
+    control,
     details,
     frame,
     legend,
@@ -66,9 +67,9 @@ def _body(home: Home, form: Form, recipe: Recipe, look: str) -> None:
 
 def _lessons(home: Home, form: Form, grid: Sequence[Row], dense: str, look: str) -> None:
     left, right = st.columns(2, gap="small")
-    with left, st.container(border=True, height="stretch", key="what_if"):
+    with left, control.container(border=True, height="stretch", key="what_if"):
         whatif.panel(home, form, grid, dense, look)
-    with right, st.container(border=True, height="stretch", key="soft"):
+    with right, control.container(border=True, height="stretch", key="soft"):
         soft.panel(form)
 
 

@@ -7,6 +7,7 @@ import streamlit as st
 from engine import api_keep, api_table
 from engine.home import Home
 from pages.parts import (
+    control,
     frame,
     links,
     results_actions,
@@ -38,7 +39,7 @@ def draw() -> None:
     marks = api_keep.marks(home, me)
     rows = _rows(home, view, known, marks, me)
     view = results_state.settle(view, len(rows))
-    with st.container(border=True, key="results_table"):
+    with control.container(border=True, key="results_table"):
         results_filters.head(view, rows, len(known.rows), marks)
         results_actions.bar(home, view, known, marks)
         if view.beside:
@@ -59,15 +60,15 @@ def _rows(home: Home, view: View, known: Index, marks: Marks, me: str) -> list[R
 
 def _empty() -> None:
     st.info(say("results_page.empty"))
-    if st.button(say("results_page.to_explore"), type="primary", key="results_to_explore"):
+    if control.button(say("results_page.to_explore"), type="primary", key="results_to_explore"):
         links.go("explore")
 
 
 def _nothing() -> None:
-    with st.container(key="results_nothing"):
+    with control.container(key="results_nothing"):
         st.html(f'<p class="sh-story">{say("results_page.nothing")}</p>')
-        st.button(say("results_page.all"), key="results_all", on_click=results_filters.widen,
-                  help=say("results_page.all_help"))  # fmt: skip
+        control.button(say("results_page.all"), key="results_all", on_click=results_filters.widen,
+                       help=say("results_page.all_help"))  # fmt: skip
 
 
 def _complaints() -> None:

@@ -10,7 +10,18 @@ from engine import api_sweeps
 from engine.catalogue import current
 from engine.errors import NotFoundError
 from engine.home import Home
-from pages.parts import frame, subject, sweep_edit, sweep_form, sweep_list, sweep_plan, sweep_state, sweep_view, theme
+from pages.parts import (
+    control,
+    frame,
+    subject,
+    sweep_edit,
+    sweep_form,
+    sweep_list,
+    sweep_plan,
+    sweep_state,
+    sweep_view,
+    theme,
+)
 from pages.parts.words import say
 
 
@@ -37,8 +48,8 @@ def draw() -> None:
 def _heading(opened: bool) -> None:
     frame.heading(say("sweep_page.title"), say("sweep_page.lead"))
     if opened:
-        st.button(say("sweep_page.back"), key="sweep_back", help=say("sweep_page.back_help"),
-                  on_click=sweep_state.open_sweep, args=("",))  # fmt: skip
+        control.button(say("sweep_page.back"), key="sweep_back", help=say("sweep_page.back_help"),
+                       on_click=sweep_state.open_sweep, args=("",))  # fmt: skip
 
 
 def _told(notes: Sequence[str]) -> None:
@@ -60,7 +71,7 @@ def _builder(home: Home) -> None:
             st.info(say("sweep_form.beyond_note", problem=sweep_state.beyond()))
         else:
             sweep_form.editor(draft, sweep_edit.problems(draft))
-    with right, st.container(key="sweep_side"):
+    with right, control.container(key="sweep_side"):
         sweep_plan.panel(home, draft, sweep_state.raw())
         sweep_list.panel(home)
 
@@ -69,10 +80,15 @@ def _ready(task: str) -> None:
     """What one may start from, a button each."""
     if task not in current().names("tasks"):
         return
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="sweep_ready"):
+    with control.container(horizontal=True, vertical_alignment="center", gap="small", key="sweep_ready"):
         st.html(f'<span class="sh-sub">{say("sweep_page.ready")}</span>', width="content")
-        st.button(say("sweep_page.plain"), key="ready_plain", help=say("sweep_page.plain_help"),
-                  on_click=sweep_state.choose_task, args=(task,))  # fmt: skip
+        control.button(say("sweep_page.plain"), key="ready_plain", help=say("sweep_page.plain_help"),
+                       on_click=sweep_state.choose_task, args=(task,))  # fmt: skip
         for row in api_sweeps.ready(task):
-            st.button(row["title"], key=f"ready_{row['name']}", help=say("sweep_page.ready_help", help=row["help"]),
-                      on_click=sweep_state.begin_ready, args=(row["name"], task))  # fmt: skip
+            control.button(
+                row["title"],
+                key=f"ready_{row['name']}",
+                help=say("sweep_page.ready_help", help=row["help"]),
+                on_click=sweep_state.begin_ready,
+                args=(row["name"], task),
+            )

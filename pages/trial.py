@@ -13,6 +13,7 @@ from engine.errors import NotFoundError
 from engine.home import Home
 from engine.modalities import TOKENS
 from pages.parts import (
+    control,
     frame,
     subject,
     theme,
@@ -77,9 +78,9 @@ def _body(home: Home, view: Row, asked: Asked, look: str) -> None:
     if asked.view not in views:
         asked = replace(asked, view=views[0])
         st.session_state[trial_state.widget("view")] = views[0]
-    st.segmented_control(say("trial_page.view"), views, key=trial_state.widget("view"), required=True,
-                         format_func=lambda name: say(f"trial_view.{name}"), help=say("trial_page.view_help"),
-                         on_change=trial_state.changed, args=("view",), label_visibility="collapsed")  # fmt: skip
+    control.segmented_control(say("trial_page.view"), views, key=trial_state.widget("view"), required=True,
+                              format_func=lambda name: say(f"trial_view.{name}"), help=say("trial_page.view_help"),
+                              on_change=trial_state.changed, args=("view",), label_visibility="collapsed")  # fmt: skip
     inside = trial_wait.inspection(home, run["key"])
     if far := trial_runtimes.too_far(run, inside):
         st.warning(far)

@@ -9,7 +9,7 @@ import streamlit as st
 
 from engine import api_chances, figures
 from engine.figures.pareto_info import ParetoInfo, free_of
-from pages.parts import frame, points, state, subject, words
+from pages.parts import control, frame, points, state, subject, words
 from pages.parts.drawing import Drawn
 from pages.parts.remembered import by_language
 from pages.parts.words import say
@@ -30,15 +30,22 @@ def pareto_pair(rows: Sequence[Row], selected: str | None, theme: str, height: i
             st.html(title(say(f"chart.{cost}.title"), say(f"chart.{cost}.sub")))
             measure = (subject.metric(), subject.direction())
             drawn, alt = _pareto(rows, stamp, cost, selected, theme, height, measure)
-            st.plotly_chart(drawn, key=f"chart_{cost}", theme=None, on_select=_clicked(cost), selection_mode="points",
-                            config=CONFIG, alt=alt)  # fmt: skip
+            control.plotly_chart(
+                drawn,
+                key=f"chart_{cost}",
+                theme=None,
+                on_select=_clicked(cost),
+                selection_mode="points",
+                config=CONFIG,
+                alt=alt,
+            )
 
 
 def heat(grid: Sequence[Row], cell: tuple[float, int] | None, theme: str, height: int = 330) -> None:
     """Sparsity against bits, coloured by quality, the chosen cell outlined."""
     drawn, alt = _heat(grid, points.stamp(grid), cell, theme, height, (subject.metric(), subject.direction()))
-    st.plotly_chart(drawn, key="chart_heat", theme=None, on_select=_clicked("heat"), selection_mode="points",
-                    config=CONFIG, alt=alt)  # fmt: skip
+    control.plotly_chart(drawn, key="chart_heat", theme=None, on_select=_clicked("heat"), selection_mode="points",
+                         config=CONFIG, alt=alt)  # fmt: skip
 
 
 def title(text: str, sub: str) -> str:

@@ -16,7 +16,7 @@ from engine.errors import InputError, unknown_name
 from engine.knobs import Knob
 from engine.modalities import positions
 from engine.recipe import DATA, MAX_EPOCHS, MAX_SEED
-from pages.parts import teachers
+from pages.parts import carried, teachers
 from pages.parts.form import Field as Field
 from pages.parts.form import Form as Form
 from pages.parts.words import find, line, say
@@ -30,7 +30,7 @@ ROUNDING = {"linear": QUANTIZER, "codebook": "share_codebook", "learned": "quant
 VIEW = ("image", "point")
 FIXED = ("task", "teacher", "student", "loss", "labels", "epochs", "pruning", "bits", "rounding", "finetune", "seed",
          "data", "without", *teachers.NAMES, *VIEW)  # fmt: skip
-RESERVED = ("embed", "embed_options", "lang", "hide", "lock", "present")
+RESERVED = ("embed", "embed_options", *carried.NAMES)
 
 
 def read(source: Mapping[str, Any], parse: bool = False) -> Form:

@@ -12,7 +12,7 @@ import streamlit as st
 from engine import api, api_statistics
 from engine.errors import StillhouseError
 from engine.home import Home
-from pages.parts import choices, links, state, story
+from pages.parts import choices, control, links, state, story
 from pages.parts.points import Focus
 from pages.parts.words import find, say
 
@@ -21,7 +21,7 @@ Row = Mapping[str, Any]
 
 def panel(home: Home, focus: Focus | None, asked: bool) -> None:
     """The point in focus, or what to do to get one."""
-    with st.container(border=True, key="story"):
+    with control.container(border=True, key="story"):
         if focus is None:
             st.html(f'<p class="sh-story">{escape(say("story.nothing_active" if asked else "story.nothing"))}</p>')
             return
@@ -30,7 +30,7 @@ def panel(home: Home, focus: Focus | None, asked: bool) -> None:
         said = story.html(story.sentence(run, str(row.get("role")), paired(home, run)))
         text, more = st.columns([5.6, 1], vertical_alignment="center")
         text.html(f'<p class="sh-sub">{escape(_heading(focus))}</p><p class="sh-story">{said}</p>')
-        with more.popover(say("fact.details"), width="stretch"):
+        with more, control.popover(say("fact.details"), key="details", width="stretch"):
             _numbers(row)
             _recipe(run, row, focus)
         with more:
@@ -70,9 +70,9 @@ def _recipe(run: Row, row: Row, focus: Focus) -> None:
     st.code(row["key"], language=None)
     with st.container(horizontal=True):
         if focus.reason != "measured" and expressible(run["recipe"]):
-            st.button(say("fact.settings"), key="use_settings", on_click=_use, args=(dict(run["recipe"]),))
+            control.button(say("fact.settings"), key="use_settings", on_click=_use, args=(dict(run["recipe"]),))
         if focus.reason == "clicked":
-            st.button(say("fact.close"), key="close_point", on_click=state.choose, args=({"point": ""},))
+            control.button(say("fact.close"), key="close_point", on_click=state.choose, args=({"point": ""},))
     st.code(json.dumps(run["recipe"], indent=1), language="json", height=220)
 
 

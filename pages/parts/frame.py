@@ -22,7 +22,7 @@ import streamlit as st
 from engine import api, api_people
 from engine.errors import StillhouseError
 from engine.home import Home
-from pages.parts import language, who
+from pages.parts import control, language, who
 from pages.parts.words import line, say, say_in
 
 FAILURES, NAME, REFUSED = "_failures", "person_name", "_language_refused"
@@ -60,7 +60,7 @@ def guarded(draw: Callable[_P, Any]) -> Callable[_P, None]:
 def heading(title: str, lead: str) -> None:
     """The page's name, one line on what it is for, the other languages; where several people are, who looks at it."""
     brand = f'<div class="sh-brand"><h1>{escape(title)}</h1><p>{escape(lead)}</p></div>'
-    with st.container(horizontal=True, vertical_alignment="center", key="heading"):
+    with control.container(horizontal=True, vertical_alignment="center", key="heading"):
         st.html(f'<div lang="{language.current()}">{brand}</div>')
         tongues()
         if who.shared():
@@ -74,17 +74,17 @@ def tongues() -> None:
     """A button for each language that is not spoken now, named as its readers call it."""
     for name, title in language.NAMES.items():
         if name != language.current():
-            st.button(title, key=f"language_{name}", type="tertiary", on_click=language.choose, args=(name,),
-                      help=say_in(name, "language.help"))  # fmt: skip
+            control.button(title, key=f"language_{name}", type="tertiary", on_click=language.choose, args=(name,),
+                           help=say_in(name, "language.help"))  # fmt: skip
 
 
 def person(where: Home) -> None:
     """What the others see of this person, and the place to type a name."""
-    with st.popover(who.plain(who.name(where)), help=say("who.help"), key="person", width="content"):
+    with control.popover(who.plain(who.name(where)), help=say("who.help"), key="person", width="content"):
         if NAME not in st.session_state:
             st.session_state[NAME] = who.typed(where)
-        st.text_input(say("who.ask"), key=NAME, max_chars=api_people.NAME_LENGTH, on_change=_rename, args=(where,),
-                      placeholder=say("who.placeholder"), help=say("who.ask_help"))  # fmt: skip
+        control.text_input(say("who.ask"), key=NAME, max_chars=api_people.NAME_LENGTH, on_change=_rename, args=(where,),
+                           placeholder=say("who.placeholder"), help=say("who.ask_help"))  # fmt: skip
         st.caption(say("who.host" if who.is_host() else "who.note"))
 
 

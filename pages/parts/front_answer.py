@@ -12,7 +12,7 @@ from engine.figures.front_info import FrontInfo
 from engine.figures.hover import quality_words
 from engine.figures.pareto_info import cost_words
 from engine.units import format_bytes, format_ms
-from pages.parts import front_filters, links, story
+from pages.parts import control, front_filters, links, story
 from pages.parts.front_data import Shown
 from pages.parts.front_state import LIMITS
 from pages.parts.words import count, find, say
@@ -22,7 +22,7 @@ Row = Mapping[str, Any]
 
 def panel(shown: Shown, info: FrontInfo) -> None:
     """One bordered box with a sentence or two and links to the points that it names."""
-    with st.container(border=True, key="front_answer"):
+    with control.container(border=True, key="front_answer"):
         if shown.answer is None:
             _without_limits(shown, info)
         elif shown.answer["best"] is None:

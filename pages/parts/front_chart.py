@@ -15,7 +15,7 @@ from engine.figures.front_info import FrontInfo
 from engine.figures.hover import quality_words
 from engine.figures.pareto_info import cost_words
 from engine.units import format_share
-from pages.parts import charts, front_filters, links, words
+from pages.parts import charts, control, front_filters, links, words
 from pages.parts.drawing import Drawn
 from pages.parts.front_data import Shown
 from pages.parts.remembered import by_language
@@ -37,16 +37,33 @@ def info_of(shown: Shown) -> FrontInfo:
 
 def panel(shown: Shown, info: FrontInfo, theme: str) -> None:
     """Title, chart, one line of facts, what to take away."""
-    with st.container(border=True, key="front_chart"):
+    with control.container(border=True, key="front_chart"):
         title, picture, page = st.columns([5, 1.25, 1.25], vertical_alignment="center")
         title.html(charts.title(_title(shown), _sub(shown)))
         with picture:
-            kind = st.segmented_control(say("front_chart.picture"), PICTURES, key="front_picture", default=PICTURES[0],
-                                        format_func=str.upper, help=say("front_chart.picture_help"), required=True,
-                                        label_visibility="collapsed", width="stretch")  # fmt: skip
+            kind = control.segmented_control(
+                say("front_chart.picture"),
+                PICTURES,
+                key="front_picture",
+                default=PICTURES[0],
+                format_func=str.upper,
+                help=say("front_chart.picture_help"),
+                required=True,
+                label_visibility="collapsed",
+                width="stretch",
+            )
         drawn, alt = _drawn(shown, info, shown.stamp, theme)
-        page.download_button(say("front_chart.page"), _page(drawn), file_name=f"{_file(shown)}.html", mime="text/html",
-                             help=say("front_chart.page_help"), on_click="ignore", width="stretch")  # fmt: skip
+        with page:
+            control.download_button(
+                say("front_chart.page"),
+                _page(drawn),
+                file_name=f"{_file(shown)}.html",
+                mime="text/html",
+                key="front_page",
+                help=say("front_chart.page_help"),
+                on_click="ignore",
+                width="stretch",
+            )
         _clickable(drawn, alt, _config(shown, kind or PICTURES[0]))
         _facts(shown, info, theme)
 
@@ -62,8 +79,8 @@ def clicked(event: Any, name: str) -> None:
 
 
 def _clickable(drawn: Drawn, alt: str, config: Mapping[str, Any]) -> None:
-    event = st.plotly_chart(drawn, key="chart_front", theme=None, on_select=RERUN, selection_mode="points",
-                            config=dict(config), alt=alt)  # fmt: skip
+    event = control.plotly_chart(drawn, key="chart_front", theme=None, on_select=RERUN, selection_mode="points",
+                                 config=dict(config), alt=alt)  # fmt: skip
     clicked(event, "front")
 
 

@@ -14,7 +14,7 @@ from engine import api_points, catalogue
 from engine.api_points import Table
 from engine.errors import InputError
 from engine.home import Home
-from pages.parts import front_data, front_state, subject
+from pages.parts import control, front_data, front_state, subject
 from pages.parts.front_state import LIMITS, MOST_SWEEPS, ORIGINS, Limit
 from pages.parts.words import find, line, say
 
@@ -67,8 +67,8 @@ def _select(name: str, options: Sequence[str], value: str, words: Any) -> None:
     key = f"front_{name}"
     st.session_state[key] = value
     title, help_text = say(f"front_filter.{name}"), say(f"front_filter.{name}_help")
-    st.selectbox(title, options, key=key, format_func=words, help=help_text,
-                 on_change=_keep, args=(name, key))  # fmt: skip
+    control.selectbox(title, options, key=key, format_func=words, help=help_text,
+                      on_change=_keep, args=(name, key))  # fmt: skip
 
 
 def _keep(name: str, key: str) -> None:
@@ -86,8 +86,16 @@ def _qualities(table: Table, values: Values) -> list[str]:
 def _origins(values: Values) -> None:
     key = "front_origins"
     st.session_state[key] = list(values["origins"])
-    st.pills(say("front_filter.origins"), list(ORIGINS), key=key, selection_mode="multi", format_func=_named("origin"),
-             help=say("front_filter.origins_help"), on_change=_keep, args=("origins", key))  # fmt: skip
+    control.pills(
+        say("front_filter.origins"),
+        list(ORIGINS),
+        key=key,
+        selection_mode="multi",
+        format_func=_named("origin"),
+        help=say("front_filter.origins_help"),
+        on_change=_keep,
+        args=("origins", key),
+    )
 
 
 def _sweeps(home: Home, values: Values) -> None:
@@ -100,9 +108,9 @@ def _sweeps(home: Home, values: Values) -> None:
     names |= {s: say("front_filter.gone", id=s) for s in chosen if s not in names}
     key = "front_sweeps"
     st.session_state[key] = chosen
-    st.multiselect(say("front_filter.sweeps"), list(names), key=key, format_func=names.__getitem__,
-                   max_selections=MOST_SWEEPS, help=say("front_filter.sweeps_help"),
-                   placeholder=say("front_filter.sweeps_none"), on_change=_keep, args=("sweeps", key))  # fmt: skip
+    control.multiselect(say("front_filter.sweeps"), list(names), key=key, format_func=names.__getitem__,
+                        max_selections=MOST_SWEEPS, help=say("front_filter.sweeps_help"),
+                        placeholder=say("front_filter.sweeps_none"), on_change=_keep, args=("sweeps", key))  # fmt: skip
 
 
 def _machines(values: Values, table: Table) -> None:
@@ -114,8 +122,8 @@ def _machines(values: Values, table: Table) -> None:
     options = options if chosen in options else [*options, chosen]
     key = "front_machine"
     st.session_state[key] = chosen
-    st.selectbox(say("front_filter.machine"), options, key=key, help=say("front_filter.machine_help"),
-                 format_func=lambda m: machine_name(table, m), on_change=_machine, args=(key, ids[0]))  # fmt: skip
+    control.selectbox(say("front_filter.machine"), options, key=key, help=say("front_filter.machine_help"),
+                      format_func=lambda m: machine_name(table, m), on_change=_machine, args=(key, ids[0]))  # fmt: skip
 
 
 def _machine(key: str, usual: str) -> None:
@@ -130,11 +138,18 @@ def _limit(name: str, limit: Limit, value: float | None, table: Table) -> None:
     st.session_state[text] = "" if value is None else limit.written(value, subject.metric())
     st.session_state[slider] = value
     title, help_text = say(f"front_limit.{name}"), say(f"front_limit.{name}_help")
-    with st.container(key=f"front_limit_{name}"):
-        st.text_input(title, key=text, help=help_text, max_chars=20, placeholder=say(f"front_limit.{name}_example"),
-                      on_change=_typed, args=(name, text))  # fmt: skip
-        st.select_slider(title, options, key=slider, format_func=_written(limit), label_visibility="collapsed",
-                         help=help_text, on_change=_keep, args=(name, slider))  # fmt: skip
+    with control.container(key=f"front_limit_{name}"):
+        control.text_input(
+            title,
+            key=text,
+            help=help_text,
+            max_chars=20,
+            placeholder=say(f"front_limit.{name}_example"),
+            on_change=_typed,
+            args=(name, text),
+        )
+        control.select_slider(title, options, key=slider, format_func=_written(limit), label_visibility="collapsed",
+                              help=help_text, on_change=_keep, args=(name, slider))  # fmt: skip
 
 
 def _written(limit: Limit) -> Any:

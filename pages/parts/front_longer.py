@@ -14,7 +14,7 @@ from engine.errors import StillhouseError
 from engine.figures.hover import quality_words
 from engine.home import Home
 from engine.units import format_seconds
-from pages.parts import charts, frame, front_chart, links, story, subject, who
+from pages.parts import charts, control, frame, front_chart, links, story, subject, who
 from pages.parts.front_data import Shown
 from pages.parts.remembered import by_language
 from pages.parts.words import count, find, labels, line, say
@@ -67,14 +67,23 @@ def advice(step: Json, metric: str, trusted: float) -> str:
 def _finalists(home: Home, shown: Shown) -> None:
     st.html(f'<h3 class="sh-group">{escape(say("front_longer.try_title"))}</h3>')
     which, how_many, times = st.columns([1.2, 1.6, 1.4], vertical_alignment="bottom", gap="medium")
-    rule = which.segmented_control(say("front_longer.which"), api_longer.RULES, key="front_longer_rule", required=True,
-                                   default=api_longer.RULES[0], help=say("front_longer.which_help"),
-                                   format_func=lambda name: say(f"front_longer.rule_{name}"))  # fmt: skip
-    most = how_many.slider(say("front_longer.count"), 1, MOST, USUAL_COUNT, key="front_longer_count",
-                           help=say("front_longer.count_help"))  # fmt: skip
-    factor = times.segmented_control(say("front_longer.times"), api_longer.TIMES, key="front_longer_times",
-                                     default=USUAL_TIMES, required=True, help=say("front_longer.times_help"),
-                                     format_func=lambda n: say("front_longer.times_word", times=n))  # fmt: skip
+    with which:
+        rule = control.segmented_control(
+            say("front_longer.which"),
+            api_longer.RULES,
+            key="front_longer_rule",
+            required=True,
+            default=api_longer.RULES[0],
+            help=say("front_longer.which_help"),
+            format_func=lambda name: say(f"front_longer.rule_{name}"),
+        )
+    with how_many:
+        most = control.slider(say("front_longer.count"), 1, MOST, USUAL_COUNT, key="front_longer_count",
+                              help=say("front_longer.count_help"))  # fmt: skip
+    with times:
+        factor = control.segmented_control(say("front_longer.times"), api_longer.TIMES, key="front_longer_times",
+                                           default=USUAL_TIMES, required=True, help=say("front_longer.times_help"),
+                                           format_func=lambda n: say("front_longer.times_word", times=n))  # fmt: skip
     keys = api_longer.finalists(shown.view, most, rule or api_longer.RULES[0], shown.cost, shown.quality,
                                 shown.direction)  # fmt: skip
     if not keys:
@@ -84,9 +93,10 @@ def _finalists(home: Home, shown: Shown) -> None:
     said, button = st.columns([4.4, 1.2], vertical_alignment="center")
     said.html(f'<p class="sh-sub">{story.html(_planned(plan, factor or USUAL_TIMES))}</p>')
     fresh = [t["key"] for t in plan["trials"] if t["state"] in (None, "failed", "cancelled")]
-    button.button(say("front_longer.start"), key="front_longer_start", type="primary", width="stretch",
-                  disabled=not fresh, help=say("front_longer.start_help"), on_click=_start,
-                  args=(home, fresh, factor or USUAL_TIMES))  # fmt: skip
+    with button:
+        control.button(say("front_longer.start"), key="front_longer_start", type="primary", width="stretch",
+                       disabled=not fresh, help=say("front_longer.start_help"), on_click=_start,
+                       args=(home, fresh, factor or USUAL_TIMES))  # fmt: skip
     _chosen(plan, shown)
 
 
@@ -145,8 +155,8 @@ def _step(steps: Sequence[Json]) -> Json:
     if len(steps) == 1:
         return steps[0]
     names = [say("front_longer.step", short=s["short"], long=s["long"], pairs=count(s["pairs"])) for s in steps]
-    place = st.selectbox(say("front_longer.steps"), range(len(steps)), format_func=names.__getitem__,
-                         key="front_longer_step", help=say("front_longer.steps_help"), width=340)  # fmt: skip
+    place = control.selectbox(say("front_longer.steps"), range(len(steps)), format_func=names.__getitem__,
+                              key="front_longer_step", help=say("front_longer.steps_help"), width=340)  # fmt: skip
     return steps[place or 0]
 
 
@@ -165,14 +175,14 @@ def _figures(answer: Json, step: Json, shown: Shown, theme: str) -> None:
     with left:
         st.html(charts.title(escape(say("front_longer.pairs_title")), escape(say("front_longer.pairs_sub"))))
         drawn, alt = _pairs(step, answer["metric"], answer["direction"], stamp, theme)
-        event: Any = st.plotly_chart(drawn, key="chart_longer", theme=None, on_select=front_chart.RERUN, alt=alt,
-                                     selection_mode="points", config=charts.CONFIG)  # fmt: skip
+        event: Any = control.plotly_chart(drawn, key="chart_longer", theme=None, on_select=front_chart.RERUN, alt=alt,
+                                          selection_mode="points", config=charts.CONFIG)  # fmt: skip
         front_chart.clicked(event, "longer")
     with right:
         sub = say("front_longer.ranks_sub", trusted=_rho(answer["trusted"]))
         st.html(charts.title(escape(say("front_longer.ranks_title")), escape(sub)))
         drawn, alt = _trust(step, answer["trusted"], stamp, theme)
-        st.plotly_chart(drawn, key="chart_trust", theme=None, config=charts.CONFIG, alt=alt)
+        control.plotly_chart(drawn, key="chart_trust", theme=None, config=charts.CONFIG, alt=alt)
 
 
 @by_language(max_entries=32)
@@ -223,8 +233,8 @@ def _frame(columns: Mapping[str, Sequence[Any]], key: str, alt: str) -> None:
         else:
             shown[name] = st.column_config.Column(title, help=help_text)
     rows = max((len(values) for values in columns.values()), default=0)
-    st.dataframe(dict(columns), key=key, hide_index=True, height=ROW_PIXELS * (rows + 1) + 3, column_config=shown,
-                 alt=alt)  # fmt: skip
+    control.dataframe(dict(columns), key=key, hide_index=True, height=ROW_PIXELS * (rows + 1) + 3, column_config=shown,
+                      alt=alt)  # fmt: skip
 
 
 def _sources(answer: Json, step: Json) -> str:

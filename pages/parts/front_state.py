@@ -23,7 +23,7 @@ from engine.units import (
     parse_ms,
     parse_share,
 )
-from pages.parts import state
+from pages.parts import carried, state
 from pages.parts.words import line, say
 
 PAGE = "front"
@@ -111,7 +111,7 @@ def limits_of(values: Mapping[str, Any]) -> tuple[dict[str, float], float | None
 
 def sync() -> Values:
     """Read the address where it changed (a link, the back button), else what was chosen; then write the address."""
-    address = st.query_params.to_dict()
+    address = carried.own()
     kept = st.session_state.get(VALUES)
     if kept is None or (_fresh(address) and not _returned(address)):
         kept, unheard = read(address)
@@ -122,9 +122,7 @@ def sync() -> Values:
         st.session_state[WRITTEN_AT] = time.monotonic()
     past = [a for a in st.session_state.get(PAST, ()) if a not in (address, written)]
     st.session_state[PAST], st.session_state[WRITTEN] = [*past, address, written][-MOST_PAST:], written
-    # last: a rerun that is already waiting interrupts this one here
-    if written != address:
-        st.query_params.from_dict(written)
+    carried.write(written)
     return dict(kept)
 
 

@@ -15,7 +15,7 @@ from engine.figures.front_info import FrontInfo
 from engine.figures.hover import quality_words
 from engine.figures.pareto_info import cost_words
 from engine.home import Home
-from pages.parts import charts, frame, front_filters, front_longer, front_state, links, subject
+from pages.parts import charts, control, frame, front_filters, front_longer, front_state, links, subject
 from pages.parts.front_data import Shown
 from pages.parts.remembered import by_language
 from pages.parts.words import count, find, labels, say
@@ -30,10 +30,10 @@ TARGETS = ("front", "quality", "cost")
 def panel(home: Home, shown: Shown, info: FrontInfo, chosen: str, theme: str) -> None:
     """The ``chosen`` view; only that one is made."""
     st.session_state[KEY] = chosen
-    with st.container(border=True, key="front_views"):
-        st.segmented_control(say("front_view.label"), front_state.VIEWS, key=KEY, required=True, on_change=_keep,
-                             format_func=lambda name: say(f"front_view.{name}"), help=say("front_view.help"),
-                             label_visibility="collapsed")  # fmt: skip
+    with control.container(border=True, key="front_views"):
+        control.segmented_control(say("front_view.label"), front_state.VIEWS, key=KEY, required=True, on_change=_keep,
+                                  format_func=lambda name: say(f"front_view.{name}"), help=say("front_view.help"),
+                                  label_visibility="collapsed")  # fmt: skip
         if not len(info.xs):
             st.caption(say("front_view.empty"))
         elif chosen == "table":
@@ -66,8 +66,8 @@ def _table(home: Home, shown: Shown, info: FrontInfo) -> None:
     words = words if shown.view.machine == api_points.ANY else words[:-1]  # a column of equal words says nothing
     columns |= {name: [_worded(name, r.get(name)) for r in rows] for name in words}
     height = min(MOST_HEIGHT, ROW_PIXELS * (len(rows) + 1) + 4)
-    st.dataframe(columns, key="front_table", hide_index=True, height=height, column_config=_columns(),
-                 alt=say("front_view.table_alt", count=len(rows)))  # fmt: skip
+    control.dataframe(columns, key="front_table", hide_index=True, height=height, column_config=_columns(),
+                      alt=say("front_view.table_alt", count=len(rows)))  # fmt: skip
 
 
 def _worded(name: str, value: Any) -> Any:
@@ -128,8 +128,8 @@ def _parallel(shown: Shown, theme: str) -> None:
     drawn, alt, total, left_out = _lines(shown, shown.stamp, theme)
     said = say("front_view.parallel_help", count=count(total))
     st.caption(said if not left_out else f"{said} {say('front_view.parallel_rest', count=count(left_out))}")
-    with st.container(key="front_parallel"):
-        st.plotly_chart(drawn, key="chart_parallel", theme=None, config=charts.CONFIG, alt=alt)
+    with control.container(key="front_parallel"):
+        control.plotly_chart(drawn, key="chart_parallel", theme=None, config=charts.CONFIG, alt=alt)
 
 
 @by_language(max_entries=32)
@@ -145,8 +145,8 @@ def _importances(home: Home, shown: Shown, theme: str) -> None:
     """The child may need a few seconds: until then only this part asks again."""
     names = {"front": say("front_view.target_front"), "quality": front_filters.label("quality", shown.quality),
              "cost": front_filters.label("cost", shown.cost)}  # fmt: skip
-    st.segmented_control(say("front_view.target"), TARGETS, key="front_target", default=TARGETS[0], required=True,
-                         format_func=names.__getitem__, help=say("front_view.target_help"))  # fmt: skip
+    control.segmented_control(say("front_view.target"), TARGETS, key="front_target", default=TARGETS[0], required=True,
+                              format_func=names.__getitem__, help=say("front_view.target_help"))  # fmt: skip
     target = {"front": (shown.cost, shown.quality), "quality": (shown.quality,),
               "cost": (shown.cost,)}[st.session_state["front_target"]]  # fmt: skip
     ready = api_front.importances(home, shown.table.task, target, shown.view, wait=False)
@@ -174,5 +174,5 @@ def _bars(shares: Mapping[str, float], shown: Shown, theme: str) -> None:
     alt = figures.alt_importances(info, labels())
     said = say("front_view.importances_help", count=count(min(len(shown.view.index), api_front.MOST_ROWS)))
     st.caption(said)
-    with st.container(key="front_importances"):
-        st.plotly_chart(drawn, key="chart_importances", theme=None, config=charts.CONFIG, alt=alt)
+    with control.container(key="front_importances"):
+        control.plotly_chart(drawn, key="chart_importances", theme=None, config=charts.CONFIG, alt=alt)

@@ -13,6 +13,8 @@ from urllib.parse import parse_qs, urlsplit
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from pages.parts import carried
+
 PARAMETER, VARIABLE = "lang", "STILLHOUSE_LANGUAGE"
 ENGLISH, CHINESE = "en", "zh"
 # each as those who read it call it, in the order in which they are offered
@@ -46,7 +48,7 @@ def sync() -> str:
 def choose(language: str) -> None:
     """Speak another language from now on, and say so in the address (a callback)."""
     st.session_state[CHOSEN] = language
-    st.query_params[PARAMETER] = language
+    carried.choose(PARAMETER, language)
 
 
 def known(tag: str) -> str:

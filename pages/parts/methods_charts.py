@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import streamlit as st
 
 from engine.api_methods import Pictures
 from engine.figures import histograms, lessons, matrices
 from engine.figures import norms as norm_panes
-from pages.parts import charts
+from pages.parts import charts, control
 from pages.parts.drawing import Drawn
 from pages.parts.remembered import by_language
 from pages.parts.words import labels, say
@@ -26,7 +25,7 @@ Shown = tuple[Drawn, str]
 def show(drawn: Shown, key: str) -> None:
     """Draw a figure with its alt text."""
     figure, alt = drawn
-    st.plotly_chart(figure, key=key, theme=None, config=CONFIG, alt=alt)
+    control.plotly_chart(figure, key=key, theme=None, config=CONFIG, alt=alt)
 
 
 @by_language(max_entries=64)

@@ -12,7 +12,7 @@ import streamlit as st
 from engine import api_methods, catalogue
 from engine.api_methods import Entry
 from engine.knobs import Knob
-from pages.parts import charts, choices, links, methods_facts, methods_picture, sweep_link, trial_html
+from pages.parts import charts, choices, control, links, methods_facts, methods_picture, sweep_link, trial_html
 from pages.parts.words import count, number, say
 
 ARXIV = "https://arxiv.org/abs/"
@@ -22,20 +22,20 @@ _PAPER = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
 def panel(entry: Entry, look: str) -> None:
     """The whole entry, top to bottom."""
     row = entry.row
-    with st.container(key="methods_head"):
+    with control.container(key="methods_head"):
         st.html(_head(entry))
     left, right = st.columns([1.45, 1], gap="medium")
     with left:
         if row.get("formula"):
-            with st.container(border=True, key="methods_formula"):
+            with control.container(border=True, key="methods_formula"):
                 for line in lines(row["formula"]):
                     st.latex(line)
-        with st.container(border=True, key="methods_picture"):
+        with control.container(border=True, key="methods_picture"):
             methods_picture.panel(entry, look)
         if row["knobs"]:
             _settings(entry)
     with right:
-        with st.container(border=True, key="methods_words"):
+        with control.container(border=True, key="methods_words"):
             st.html(_words(entry))
         _try(entry)
 
@@ -87,7 +87,7 @@ def _words(entry: Entry) -> str:
 
 def _settings(entry: Entry) -> None:
     knobs = [Knob.from_json(k) for k in entry.row["knobs"]]
-    with st.container(border=True, key="methods_settings"):
+    with control.container(border=True, key="methods_settings"):
         st.html(charts.title(say("methods_page.settings"), say("methods_page.settings_sub")))
         head = [say(f"methods_column.{n}") for n in ("name", "allowed", "default", "help")]
         st.html(trial_html.table(head, list(knob_lines(knobs))))
@@ -100,7 +100,7 @@ def _try(entry: Entry) -> None:
     explore = on_explore(entry)
     if packed is None and explore is None:
         return
-    with st.container(border=True, key="methods_try"):
+    with control.container(border=True, key="methods_try"):
         st.html(charts.title(say("methods_page.try"), say("methods_page.try_sub")))
         if explore is not None:
             links.link("explore", explore, say("methods_page.explore"), say("methods_page.explore_help"))

@@ -10,7 +10,7 @@ import streamlit as st
 from engine import preview
 from engine.api_methods import Entry, Pictures
 from engine.preview import Preview
-from pages.parts import charts, methods_charts, methods_html, trial_html
+from pages.parts import charts, control, methods_charts, methods_html, trial_html
 from pages.parts.words import number, say
 
 Facts = Mapping[str, Any]
@@ -51,7 +51,7 @@ def _image(names: list[str]) -> int:
     if st.session_state.get(IMAGE) not in range(len(names)):
         st.session_state[IMAGE] = DEFAULT_IMAGE
     told = say("methods_lesson.image_help")
-    chosen = st.selectbox(
+    chosen = control.selectbox(
         say("methods_lesson.image"), range(len(names)), key=IMAGE, help=told, format_func=lambda i: names[i]
     )
     return int(chosen)
@@ -67,10 +67,10 @@ def _setting(entry: Entry, facts: Facts) -> int:
     with left:
         told = say("methods_lesson.knob_help")
         key = f"{KNOB}_{entry.name}"
-        knob = st.selectbox(say("methods_lesson.knob"), list(offered), key=key, help=told, format_func=_spoken)
+        knob = control.selectbox(say("methods_lesson.knob"), list(offered), key=key, help=told, format_func=_spoken)
     with right:
         key = f"{VALUE}_{entry.name}_{knob}"
-        value = st.select_slider(_spoken(knob), offered[knob], defaults[knob], key=key, format_func=_spoken)
+        value = control.select_slider(_spoken(knob), offered[knob], defaults[knob], key=key, format_func=_spoken)
     return row_of(facts, knob, value)
 
 

@@ -9,7 +9,7 @@ from itertools import groupby
 import streamlit as st
 
 from engine.api_methods import Entry
-from pages.parts import links
+from pages.parts import control, links
 from pages.parts.words import say
 
 SEARCH = "methods_search"
@@ -17,16 +17,18 @@ SEARCH = "methods_search"
 
 def panel(known: Sequence[Entry], chosen: Entry) -> None:
     """The search field, then group after group of links; the entry that is shown stands out."""
-    typed = str(st.text_input(say("methods_list.search"), key=SEARCH, placeholder=say("methods_list.hint"),
-                              help=say("methods_list.help")) or "")  # fmt: skip
+    typed = str(control.text_input(say("methods_list.search"), key=SEARCH, placeholder=say("methods_list.hint"),
+                                   help=say("methods_list.help")) or "")  # fmt: skip
     found = matching(known, typed)
     if not found:
         st.caption(say("methods_list.nothing", typed=typed[:40]))
-    with st.container(key="methods_list"):
+    with control.container(key="methods_list"):
         for group, members in groupby(found, key=lambda e: e.group):
             st.html(f'<h3 class="sh-group">{say(f"methods_group.{group}")}</h3>')
             for entry in members:
-                with st.container(key="methods_chosen" if entry == chosen else f"methods_at_{entry.kind}_{entry.name}"):
+                with control.container(
+                    key="methods_chosen" if entry == chosen else f"methods_at_{entry.kind}_{entry.name}"
+                ):
                     links.link("methods", {"method": entry.name}, short(entry))
 
 

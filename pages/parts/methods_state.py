@@ -8,7 +8,7 @@ import streamlit as st
 
 from engine.api_methods import Entry
 from engine.errors import InputError, unknown_name
-from pages.parts import choices
+from pages.parts import carried, choices
 from pages.parts.words import line, say
 
 PARAMETER, FIRST, SEEN = "method", "kd", "_methods_seen"
@@ -29,11 +29,10 @@ def read(address: dict[str, str], known: Sequence[Entry]) -> tuple[Entry, list[s
 
 def sync(known: Sequence[Entry]) -> tuple[Entry, list[str]]:
     """What the address asks for; it is told to the browser when a link of this page has changed it."""
-    address = st.query_params.to_dict()
+    address = carried.own()
     chosen, problems = read(address, known)
     before = st.session_state.get(SEEN)
     st.session_state[SEEN] = chosen.name
     # a link from one entry to another stays on this page: Streamlit then leaves the browser's address as it was
-    if before is not None and before != chosen.name:
-        st.query_params.from_dict(address)
+    carried.write(address, tell=before is not None and before != chosen.name)
     return chosen, problems

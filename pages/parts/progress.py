@@ -10,7 +10,7 @@ import streamlit as st
 from engine import api, api_people
 from engine.home import Home
 from engine.units import format_seconds
-from pages.parts import curves, frame, state, who
+from pages.parts import control, curves, frame, state, who
 from pages.parts.words import find, say
 
 Status = Mapping[str, Any]
@@ -56,7 +56,7 @@ def _panel(home: Home, keys: Mapping[str, str], theme: str) -> None:
     shown = watched(home, keys)
     if _signature(home, shown, keys) != st.session_state.get(SEEN):
         st.rerun()
-    with st.container(border=True, key="progress"):
+    with control.container(border=True, key="progress"):
         if not any(s["role"] in curves.DASHES and s["state"] == "running" for s in shown):
             _runs(home, shown, keys)
             return
@@ -90,11 +90,11 @@ def _lead(home: Home, status: Status, keys: Mapping[str, str]) -> None:
     bar.progress(share, text=" · ".join([describe(status), *_wait(home, status, me), *_shared(wanting, me)]))
     with button.container(horizontal=True, gap="small"):
         if me in wanting:
-            st.button(say("progress.cancel"), key=f"cancel_{status['key']}", on_click=_cancel, width="stretch",
-                      args=(home, keys["trial"], status["key"]), help=say("progress.cancel_help"))  # fmt: skip
+            control.button(say("progress.cancel"), key=f"cancel_{status['key']}", on_click=_cancel, width="stretch",
+                           args=(home, keys["trial"], status["key"]), help=say("progress.cancel_help"))  # fmt: skip
         if who.is_host() and set(wanting) - {me}:
-            st.button(say("progress.stop"), key=f"stop_{status['key']}", on_click=_stop, width="stretch",
-                      args=(home, status["key"]), help=say("progress.stop_help"))  # fmt: skip
+            control.button(say("progress.stop"), key=f"stop_{status['key']}", on_click=_stop, width="stretch",
+                           args=(home, status["key"]), help=say("progress.stop_help"))  # fmt: skip
 
 
 def _wait(home: Home, status: Status, me: str) -> list[str]:

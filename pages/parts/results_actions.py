@@ -10,7 +10,7 @@ import streamlit as st
 
 from engine import api_keep
 from engine.home import Home
-from pages.parts import frame, links, results_state, who
+from pages.parts import control, frame, links, results_state, who
 from pages.parts.results_table import MOST_COMPARED, Index, Marks, View
 from pages.parts.words import count, say
 
@@ -21,29 +21,47 @@ REASONS_SHOWN = 3
 def bar(home: Home, view: View, known: Index, marks: Marks) -> None:
     """One line that is always there, so that the table does not move when a row is ticked."""
     chosen, me = view.chosen, who.who()
-    with st.container(horizontal=True, vertical_alignment="center", key="results_actions"):
+    with control.container(horizontal=True, vertical_alignment="center", key="results_actions"):
         said = "chosen" if len(chosen) > 1 else "chosen_one" if chosen else "choose"
         st.html(f'<p class="sh-sub">{say(f"results_page.{said}", count=count(len(chosen)))}</p>', width="content")
         _open(chosen)
         _star(home, chosen, marks, me)
-        with st.popover(say("results_do.note"), disabled=not chosen, help=say("results_help.note")):
+        with control.popover(
+            say("results_do.note"), key="results_note_menu", disabled=not chosen, help=say("results_help.note")
+        ):
             _note(home, chosen, marks, me)
         _compare(view)
-        with st.popover(say("results_do.delete"), disabled=not chosen, help=say("results_help.delete")):
+        with control.popover(
+            say("results_do.delete"), key="results_delete_menu", disabled=not chosen, help=say("results_help.delete")
+        ):
             _delete(home, chosen, me)
-        st.button(say("results_do.clear"), key="results_clear", disabled=not chosen, help=say("results_help.clear"),
-                  on_click=results_state.clear_choice, type="tertiary")  # fmt: skip
+        control.button(
+            say("results_do.clear"),
+            key="results_clear",
+            disabled=not chosen,
+            help=say("results_help.clear"),
+            on_click=results_state.clear_choice,
+            type="tertiary",
+        )
 
 
 def _open(chosen: Sequence[str]) -> None:
-    if st.button(say("results_do.open"), key="results_open", disabled=len(chosen) != 1, help=say("results_help.open")):
+    if control.button(
+        say("results_do.open"), key="results_open", disabled=len(chosen) != 1, help=say("results_help.open")
+    ):
         links.go("trial", {"key": chosen[0][: links.SHOWN_KEY]})
 
 
 def _star(home: Home, chosen: Sequence[str], marks: Marks, me: str) -> None:
     mine = bool(chosen) and all(marks.get(key, {}).get("mine") for key in chosen)
-    st.button(say("results_do.unstar" if mine else "results_do.star"), key="results_star", disabled=not chosen,
-              help=say("results_help.star"), on_click=_set_stars, args=(home, tuple(chosen), me, not mine))  # fmt: skip
+    control.button(
+        say("results_do.unstar" if mine else "results_do.star"),
+        key="results_star",
+        disabled=not chosen,
+        help=say("results_help.star"),
+        on_click=_set_stars,
+        args=(home, tuple(chosen), me, not mine),
+    )
 
 
 def _note(home: Home, chosen: Sequence[str], marks: Marks, me: str) -> None:
@@ -53,24 +71,41 @@ def _note(home: Home, chosen: Sequence[str], marks: Marks, me: str) -> None:
                 st.text(say("results_page.noted", name=note["name"] or say("results_page.somebody"), note=note["note"]))
     own = {n["note"] for key in chosen for n in marks.get(key, {}).get("notes", ()) if n["who"] == me}
     name = f"{NOTE}_{hash(tuple(chosen)) & 0xFFFFFFFF:x}"
-    st.text_area(say("results_do.note_label", count=count(len(chosen))), own.pop() if len(own) == 1 else "", key=name,
-                 max_chars=api_keep.NOTE_LENGTH, help=say("results_help.note"))  # fmt: skip
-    st.button(say("results_do.note_keep"), key="results_note_keep", type="primary", help=say("results_help.note_keep"),
-              on_click=_write, args=(home, tuple(chosen), me, name))  # fmt: skip
+    control.text_area(
+        say("results_do.note_label", count=count(len(chosen))),
+        own.pop() if len(own) == 1 else "",
+        key=name,
+        max_chars=api_keep.NOTE_LENGTH,
+        help=say("results_help.note"),
+    )
+    control.button(
+        say("results_do.note_keep"),
+        key="results_note_keep",
+        type="primary",
+        help=say("results_help.note_keep"),
+        on_click=_write,
+        args=(home, tuple(chosen), me, name),
+    )
 
 
 def _compare(view: View) -> None:
     able = 2 <= len(view.chosen) <= MOST_COMPARED
     words = "results_do.compared" if view.beside else "results_do.compare"
-    st.button(say(words), key="results_compare", disabled=not able, type="primary" if able else "secondary",
-              help=say("results_help.compare"),
-              on_click=functools.partial(results_state.choose, beside=not view.beside))  # fmt: skip
+    control.button(say(words), key="results_compare", disabled=not able, type="primary" if able else "secondary",
+                   help=say("results_help.compare"),
+                   on_click=functools.partial(results_state.choose, beside=not view.beside))  # fmt: skip
 
 
 def _delete(home: Home, chosen: Sequence[str], me: str) -> None:
     st.markdown(say("results_do.delete_sure", count=count(len(chosen))))
-    st.button(say("results_do.delete_yes"), key="results_delete", type="primary", help=say("results_help.delete_yes"),
-              on_click=_remove, args=(home, tuple(chosen), me, who.is_host()))  # fmt: skip
+    control.button(
+        say("results_do.delete_yes"),
+        key="results_delete",
+        type="primary",
+        help=say("results_help.delete_yes"),
+        on_click=_remove,
+        args=(home, tuple(chosen), me, who.is_host()),
+    )
 
 
 def _set_stars(home: Home, keys: Sequence[str], me: str, on: bool) -> None:

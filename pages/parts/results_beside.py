@@ -16,7 +16,7 @@ from engine.figures.compare import LETTERS, SYMBOLS, colours_of
 from engine.figures.hover import quality_words
 from engine.home import Home
 from engine.units import format_bytes, format_ms, format_seconds
-from pages.parts import charts, links, results_compare, results_state, story, subject, widgets
+from pages.parts import charts, control, links, results_compare, results_state, story, subject, widgets
 from pages.parts.results_compare import Place
 from pages.parts.words import count, find, labels, number, say, times
 
@@ -30,11 +30,17 @@ SECONDARY = (*widgets.SECONDARY, "layers")
 
 def panel(home: Home, rows: Sequence[Row], theme: str) -> None:
     """The comparison above the table; A is the one that the others are held against."""
-    with st.container(border=True, key="results_beside"):
+    with control.container(border=True, key="results_beside"):
         head, close = st.columns([6, 1], vertical_alignment="center")
         head.html(charts.title(say("results_beside.title"), say("results_beside.sub")))
-        close.button(say("fact.close"), key="results_beside_close", width="stretch", help=say("results_help.close"),
-                     on_click=functools.partial(results_state.choose, beside=False))  # fmt: skip
+        with close:
+            control.button(
+                say("fact.close"),
+                key="results_beside_close",
+                width="stretch",
+                help=say("results_help.close"),
+                on_click=functools.partial(results_state.choose, beside=False),
+            )
         runs = [api.result(home, row["key"]) for row in rows]
         gaps = [_gap(home, row, rows[0]) for row in rows[1:]]
         st.html(_table(rows, runs, gaps, theme))
@@ -59,7 +65,7 @@ def _charts(runs: Sequence[Row], gaps: Sequence[Mapping[str, float | None]], the
 def _draw(key: str, drawn: dict[str, Any], alt: str) -> None:
     drawn["layout"] |= {"margin": {"l": 8, "r": 12, "t": 10, "b": 8}}
     drawn["layout"]["font"] = {**drawn["layout"]["font"], "family": charts.FONT}
-    st.plotly_chart(go.Figure(drawn), key=key, theme=None, config=CONFIG, alt=alt)
+    control.plotly_chart(go.Figure(drawn), key=key, theme=None, config=CONFIG, alt=alt)
 
 
 def _gap(home: Home, row: Row, first: Row) -> dict[str, float | None]:

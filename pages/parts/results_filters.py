@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages.parts import results_state, results_table, widgets
+from pages.parts import control, results_state, results_table, widgets
 from pages.parts.results_state import PREFIX
 from pages.parts.results_table import ALL, COLUMNS, DEFAULT, FILTERS, WHOSE, Index, Marks, Row, View
 from pages.parts.words import count, find, say
@@ -19,20 +19,35 @@ LONGEST = 100
 
 def bar(view: View, known: Index, sweeps: Mapping[str, str]) -> None:
     """Two lines of filters; an empty one lets everything through."""
-    with st.container(border=True, key="results_filters"):
+    with control.container(border=True, key="results_filters"):
         task, words, whose = st.columns(WIDTHS, gap="small")
-        task.selectbox(say("results_filter.task"), results_state.tasks(), key=f"{PREFIX}task",
-                       help=say("results_help.task"), format_func=_task)  # fmt: skip
-        words.text_input(say("results_filter.find"), key=f"{PREFIX}find", max_chars=LONGEST,
-                         help=say("results_help.find"), placeholder=say("results_filter.find_example"))  # fmt: skip
-        whose.segmented_control(say("results_filter.whose"), WHOSE, key=f"{PREFIX}whose", format_func=_whose,
-                                help=say("results_help.whose"), required=True, width="stretch")  # fmt: skip
+        with task:
+            control.selectbox(say("results_filter.task"), results_state.tasks(), key=f"{PREFIX}task",
+                              help=say("results_help.task"), format_func=_task)  # fmt: skip
+        with words:
+            control.text_input(
+                say("results_filter.find"),
+                key=f"{PREFIX}find",
+                max_chars=LONGEST,
+                help=say("results_help.find"),
+                placeholder=say("results_filter.find_example"),
+            )
+        with whose:
+            control.segmented_control(say("results_filter.whose"), WHOSE, key=f"{PREFIX}whose", format_func=_whose,
+                                      help=say("results_help.whose"), required=True, width="stretch")  # fmt: skip
         for place, name in zip(st.columns(len(FILTERS) + 1, gap="small"), (*FILTERS, "sweeps"), strict=True):
             options = list(sweeps) if name == "sweeps" else list(known.options[name])
             shown = functools.partial(_option, name, sweeps)
-            place.multiselect(say(f"results_filter.{name}"), options, key=PREFIX + name, format_func=shown,
-                              help=say(f"results_help.{name}"), disabled=not options,
-                              placeholder=say(f"results_any.{name}" if options else "results_any.none"))  # fmt: skip
+            with place:
+                control.multiselect(
+                    say(f"results_filter.{name}"),
+                    options,
+                    key=PREFIX + name,
+                    format_func=shown,
+                    help=say(f"results_help.{name}"),
+                    disabled=not options,
+                    placeholder=say(f"results_any.{name}" if options else "results_any.none"),
+                )
 
 
 def head(view: View, rows: Sequence[Row], total: int, marks: Marks) -> None:
@@ -42,15 +57,29 @@ def head(view: View, rows: Sequence[Row], total: int, marks: Marks) -> None:
         "results_page.count" if view.filtered else "results_page.count_all", shown=count(len(rows)), total=count(total)
     )
     left.html(f'<p class="sh-story">{said}</p>')
-    sort.selectbox(say("results_filter.sort"), list(COLUMNS), key=f"{PREFIX}sort", format_func=label,
-                   help=say("results_help.sort"), label_visibility="collapsed")  # fmt: skip
-    down.toggle(say("results_filter.down"), key=f"{PREFIX}down", help=say("results_help.down"))
-    with columns.popover(say("results_filter.columns"), width="stretch", help=say("results_help.columns")):
-        st.multiselect(say("results_filter.columns_label"), list(COLUMNS), key=f"{PREFIX}columns", format_func=label,
-                       help=say("results_help.columns"))  # fmt: skip
-        st.button(say("results_filter.columns_usual"), key="results_usual", help=say("results_help.columns_usual"),
-                  on_click=functools.partial(results_state.choose, columns=DEFAULT))  # fmt: skip
-    with files.popover(say("results_page.take"), width="stretch", disabled=not rows, help=say("results_help.take")):
+    with sort:
+        control.selectbox(say("results_filter.sort"), list(COLUMNS), key=f"{PREFIX}sort", format_func=label,
+                          help=say("results_help.sort"), label_visibility="collapsed")  # fmt: skip
+    with down:
+        control.toggle(say("results_filter.down"), key=f"{PREFIX}down", help=say("results_help.down"))
+    with columns:
+        _columns()
+    with files:
+        _files(view, rows, marks)
+
+
+def _columns() -> None:
+    help_text = say("results_help.columns")
+    with control.popover(say("results_filter.columns"), key="results_columns_menu", width="stretch", help=help_text):
+        control.multiselect(say("results_filter.columns_label"), list(COLUMNS), key=f"{PREFIX}columns",
+                            format_func=label, help=help_text)  # fmt: skip
+        control.button(say("results_filter.columns_usual"), key="results_usual", help=say("results_help.columns_usual"),
+                       on_click=functools.partial(results_state.choose, columns=DEFAULT))  # fmt: skip
+
+
+def _files(view: View, rows: Sequence[Row], marks: Marks) -> None:
+    with control.popover(say("results_page.take"), key="results_take", width="stretch", disabled=not rows,
+                         help=say("results_help.take")):  # fmt: skip
         st.caption(say("results_page.take_note", shown=count(len(rows))))
         _download("csv", "text/csv", view, functools.partial(results_table.csv_bytes, rows, marks))
         _download("parquet", "application/vnd.apache.parquet", view,
@@ -69,9 +98,9 @@ def label(name: str) -> str:
 
 def _download(kind: str, mime: str, view: View, make: Any) -> None:
     # a callable: the file is made when somebody asks for it, not at each rerun
-    st.download_button(say(f"results_page.{kind}"), make, file_name=f"stillhouse-{view.task}.{kind}", mime=mime,
-                       key=f"results_{kind}", on_click="ignore", width="stretch",
-                       help=say(f"results_help.{kind}"))  # fmt: skip
+    control.download_button(say(f"results_page.{kind}"), make, file_name=f"stillhouse-{view.task}.{kind}", mime=mime,
+                            key=f"results_{kind}", on_click="ignore", width="stretch",
+                            help=say(f"results_help.{kind}"))  # fmt: skip
 
 
 def _task(name: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from pages.parts import details, links, results_filters, results_state, subject
+from pages.parts import control, details, links, results_filters, results_state, subject
 from pages.parts.results_table import COLUMNS, MOST_CHOSEN, Column, Marks, Row, View, note_of, page_of, pages
 from pages.parts.words import find, say
 
@@ -30,7 +30,7 @@ def table(view: View, rows: Sequence[Row], marks: Marks) -> None:
     # another page or order is another table: ticks belong to positions
     name = f"results_grid_{hash((keys, view.columns)) & 0xFFFFFFFF:x}_{results_state.turn()}"
     ticked = [i for i, key in enumerate(keys) if key in view.chosen]
-    st.dataframe(
+    control.dataframe(
         pd.DataFrame({c: [_cell(COLUMNS[c], row, marks) for row in part] for c in view.columns}),
         hide_index=True, column_config=_config(view), key=name, on_select=functools.partial(_chosen, name, keys),
         selection_mode=["multi-row", "single-column"], selection_default={"selection": {"rows": ticked}},
@@ -41,7 +41,7 @@ def table(view: View, rows: Sequence[Row], marks: Marks) -> None:
         with st.container(horizontal_alignment="center"):
             # named by its page: a value of its own that the session also sets is more than a widget may have
             pager = f"results_pager_{view.page}"
-            st.pagination(pages(len(rows)), default=view.page, key=pager, on_change=_turned, args=(pager,))
+            control.pagination(pages(len(rows)), default=view.page, key=pager, on_change=_turned, args=(pager,))
     clicked = st.session_state.get(OPENED)
     if clicked:
         links.go("trial", {"key": keys[clicked["row"]][: links.SHOWN_KEY]})

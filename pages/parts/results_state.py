@@ -12,7 +12,7 @@ import streamlit as st
 
 from engine import api, api_table
 from engine.home import Home
-from pages.parts import frame, results_link, state
+from pages.parts import carried, frame, results_link, state
 from pages.parts.results_table import FILTERS, Index, Row, View, index, pages, shown
 
 VIEW, WRITTEN, WRITTEN_AT = "_results_view", "_results_written", "_results_written_at"
@@ -32,7 +32,7 @@ def tasks() -> list[str]:
 
 def sync(home: Home) -> tuple[View, Index, Mapping[str, str]]:
     """The view, the rows of its task made ready, and the task's sweeps by id; before any widget is drawn."""
-    address, names = st.query_params.to_dict(), tasks()
+    address, names = carried.own(), tasks()
     fresh = VIEW not in st.session_state or _linked(address)
     wanted = address.get("task", names[0]) if fresh else _held("task", st.session_state[VIEW].task)
     task = wanted if wanted in names else names[0]
@@ -140,8 +140,7 @@ def _keep(view: View, address: dict[str, str], names: Sequence[str]) -> None:
     if written != st.session_state.get(WRITTEN) or written != address:
         st.session_state[WRITTEN_AT] = time.monotonic()
     st.session_state[WRITTEN] = written
-    if written != address:
-        st.query_params.from_dict(written)
+    carried.write(written)
 
 
 def settle(view: View, count: int) -> View:

@@ -12,7 +12,7 @@ from engine import api, api_statistics, catalogue
 from engine.api_statistics import USUAL_SEEDS
 from engine.home import Home
 from engine.units import format_seconds
-from pages.parts import choices, frame, state, who
+from pages.parts import choices, control, frame, state, who
 from pages.parts.choices import Form
 from pages.parts.words import say
 
@@ -26,21 +26,27 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 def bar(home: Home, form: Form, recipe: Mapping[str, Any], known: bool, runs: int) -> None:
     """One row: presets, what the run is expected to take, Run."""
-    with st.container(border=True, key="run_bar", horizontal=True, vertical_alignment="center", gap="small"):
+    with control.container(border=True, key="run_bar", horizontal=True, vertical_alignment="center", gap="small"):
         _presets(form)
         st.markdown(say("run.known") if known else expected(home, recipe, runs), width="stretch")
-        st.toggle(say("run.seeds", count=USUAL_SEEDS), key=SEEDS, help=say("run.seeds_help", count=USUAL_SEEDS))
-        st.button(say("run.button"), key="run", type="primary", help=say("run.help"), on_click=_start,
-                  args=(home, dict(recipe)), width=120)  # fmt: skip
+        control.toggle(say("run.seeds", count=USUAL_SEEDS), key=SEEDS, help=say("run.seeds_help", count=USUAL_SEEDS))
+        control.button(say("run.button"), key="run", type="primary", help=say("run.help"), on_click=_start,
+                       args=(home, dict(recipe)), width=120)  # fmt: skip
 
 
 def _presets(form: Form) -> None:
     """Buttons, not a choice with a value: a browser that is a moment behind would send its old value as a click."""
     active = active_preset(form)
-    with st.container(key="preset", horizontal=True, gap=None, width="content"):
+    with control.container(key="preset", horizontal=True, gap=None, width="content"):
         for name in PRESETS:
-            st.button(say(f"preset.{name}"), key=f"preset_{name}", help=say("preset.help"), on_click=_apply_preset,
-                      args=(name, form.get("task")), type="primary" if name == active else "secondary")  # fmt: skip
+            control.button(
+                say(f"preset.{name}"),
+                key=f"preset_{name}",
+                help=say("preset.help"),
+                on_click=_apply_preset,
+                args=(name, form.get("task")),
+                type="primary" if name == active else "secondary",
+            )
 
 
 def active_preset(form: Form) -> str | None:

@@ -9,7 +9,7 @@ import streamlit as st
 
 from engine import api
 from engine.home import Home
-from pages.parts import details, frame, state, who
+from pages.parts import control, details, frame, state, who
 from pages.parts.words import say
 
 Row = Mapping[str, Any]
@@ -24,14 +24,15 @@ def note(home: Home, task: str, rows: Sequence[Row]) -> None:
     text, button = st.columns([1.6, 1], vertical_alignment="center")
     said = say("shipped.note", machine=foreign.get("machine") or "", when=details.when(foreign["created"]))
     text.caption(f"{say('chart.click')} {said}")
-    button.button(
-        say("shipped.button"),
-        key="retime",
-        help=say("shipped.help"),
-        on_click=_again,
-        args=(home, task),
-        width="stretch",
-    )
+    with button:
+        control.button(
+            say("shipped.button"),
+            key="retime",
+            help=say("shipped.help"),
+            on_click=_again,
+            args=(home, task),
+            width="stretch",
+        )
 
 
 def _again(home: Home, task: str) -> None:

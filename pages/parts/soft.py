@@ -13,7 +13,7 @@ from engine.errors import StillhouseError
 from engine.figures.soft_targets import SoftTargets, soft_targets
 from engine.preview import AnyPreview, Line, LinePreview, Preview, TextPreview, preview
 from engine.units import format_share
-from pages.parts import charts, state, story, texts
+from pages.parts import charts, control, state, story, texts
 from pages.parts.choices import Form
 from pages.parts.words import labels, line, say
 
@@ -89,8 +89,13 @@ def _walk(place: int, total: int) -> None:
     """Two buttons that walk through the examples."""
     with st.container(horizontal=True, gap="small"):
         for name, step in (("previous", -1), ("next", 1)):
-            st.button(say(f"soft.{name}_mark"), key=f"image_{name}", help=say(f"soft.{name}"), on_click=state.choose,
-                      args=({"image": (place + step) % total},))  # fmt: skip
+            control.button(
+                say(f"soft.{name}_mark"),
+                key=f"image_{name}",
+                help=say(f"soft.{name}"),
+                on_click=state.choose,
+                args=({"image": (place + step) % total},),
+            )
 
 
 def _info(logits: list[float], temperature: float, seen: Preview | TextPreview, place: int) -> SoftTargets:

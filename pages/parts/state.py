@@ -9,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages.parts import choices, subject
+from pages.parts import carried, choices, control, subject
 from pages.parts.choices import Form
 
 VALUES, WRITTEN, PROBLEMS, JOBS = "_values", "_written", "_problems", "_jobs"
@@ -23,7 +23,7 @@ def sync() -> Form:
 
     Must run before any widget of the form is drawn: it puts the checked values into the session.
     """
-    address = st.query_params.to_dict()
+    address = carried.own()
     fresh = address != st.session_state.get(WRITTEN) and not _late(address) and not _returned(address)
     source = address if fresh else _current()
     form = choices.read(source, parse=fresh)
@@ -34,12 +34,9 @@ def sync() -> Form:
     changed = _store(form)
     if fresh or changed:
         st.session_state[PROBLEMS] = form.problems if fresh else []
-    kept = {k: v for k, v in address.items() if k in choices.RESERVED}
-    written = {**choices.to_url(form), **kept}
+    written = choices.to_url(form)
     _remember(written, address)
-    # last: a rerun that is already waiting interrupts this one here
-    if written != address:
-        st.query_params.from_dict(written)
+    carried.write(written)
     return form
 
 
@@ -75,8 +72,9 @@ def problems() -> list[str]:
 
 
 def choose(values: Mapping[str, Any]) -> None:
-    """Set several choices at once, from a callback (before the widgets are drawn again)."""
+    """Set several choices at once, from a callback (before the widgets are drawn again); what is locked stays."""
     st.session_state[PROBLEMS], st.session_state[CHOSEN] = [], True
+    values = {name: value for name, value in values.items() if not control.locked(name)}
     for name, value in values.items():
         st.session_state[name] = value
     st.session_state[VALUES] = {**st.session_state.get(VALUES, {}), **values}

@@ -11,7 +11,7 @@ import streamlit as st
 from engine import catalogue
 from engine.errors import InputError
 from engine.knobs import Knob
-from pages.parts import sweep_draft, sweep_edit, sweep_state
+from pages.parts import control, sweep_draft, sweep_edit, sweep_state
 from pages.parts.sweep_draft import LIST, LOG, ONE, RANGE, Node, Setting
 from pages.parts.words import count, find, line, number, say
 
@@ -28,7 +28,7 @@ def cell(node: Node, task: str, name: str) -> None:
     """Draw one setting; what is typed goes into the draft at once, or is refused in the line below it."""
     knob, setting = sweep_draft.knobs_of(node, task)[name], node.get(name)
     key = f"sw{node.uid}_{name}"
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall", key=f"cell_{key}"):
+    with control.container(horizontal=True, vertical_alignment="bottom", gap="xsmall", key=f"cell_{key}"):
         if setting.mode in (RANGE, LOG):
             _range(key, node, knob, setting)
         elif setting.mode == LIST:
@@ -70,8 +70,8 @@ def _mode(key: str, node: Node, knob: Knob, setting: Setting) -> None:
         chosen = sweep_edit.with_mode(setting, st.session_state[place], knob)
         sweep_state.edit(sweep_edit.put, node.uid, knob.name, chosen)
 
-    st.selectbox(say("sweep_help.mode"), sweep_edit.modes(knob), key=place, on_change=changed, width=124,
-                 label_visibility="collapsed", format_func=_mode_words)  # fmt: skip
+    control.selectbox(say("sweep_help.mode"), sweep_edit.modes(knob), key=place, on_change=changed, width=124,
+                      label_visibility="collapsed", format_func=_mode_words)  # fmt: skip
 
 
 def _mode_words(mode: str) -> str:
@@ -87,11 +87,11 @@ def _one(key: str, node: Node, knob: Knob, setting: Setting) -> None:
     label = label_of(knob.name)
     if knob.choices or knob.type == "bool":
         options = _words(knob)
-        st.selectbox(label, options, format_func=_in_words(knob.name), **kind)
+        control.selectbox(label, options, format_func=_in_words(knob.name), **kind)
     elif knob.type == "str":
-        st.text_input(label, max_chars=100, **kind)
+        control.text_input(label, max_chars=100, **kind)
     else:
-        st.number_input(label, value=None, placeholder=say("sweep_form.all"), **kind, **_numbers(knob))
+        control.number_input(label, value=None, placeholder=say("sweep_form.all"), **kind, **_numbers(knob))
 
 
 def _words(knob: Knob) -> list[Any]:
@@ -112,9 +112,9 @@ def _list(key: str, node: Node, knob: Knob, setting: Setting) -> None:
     def changed() -> None:
         _take(key, node.uid, knob, LIST, st.session_state[place])
 
-    st.multiselect(label_of(knob.name), _options(knob, setting, st.session_state.get(place, ())), key=place,
-                   help=knob.help, on_change=changed, format_func=_in_words(knob.name), accept_new_options=free,
-                   placeholder=say("sweep_form.values_placeholder"))  # fmt: skip
+    control.multiselect(label_of(knob.name), _options(knob, setting, st.session_state.get(place, ())), key=place,
+                        help=knob.help, on_change=changed, format_func=_in_words(knob.name), accept_new_options=free,
+                        placeholder=say("sweep_form.values_placeholder"))  # fmt: skip
 
 
 def _options(knob: Knob, setting: Setting, held: Sequence[Any]) -> list[Any]:
@@ -164,7 +164,9 @@ def _range(key: str, node: Node, knob: Knob, setting: Setting) -> None:
             else label_of(part)
         )
         more: Any = {"min_value": 2, "max_value": sweep_draft.MOST_VALUES} if part == "count" else _numbers(knob)
-        st.number_input(title, value=None, key=places[part], on_change=changed, help=say(f"sweep_help.{part}"), **more)
+        control.number_input(
+            title, value=None, key=places[part], on_change=changed, help=say(f"sweep_help.{part}"), **more
+        )
 
 
 def _numbers(knob: Knob) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import streamlit as st
 from engine import figures
 from engine.figures.sides import alt_text as alt_sides
 from engine.figures.sides import sides_figure, sides_info
-from pages.parts import charts, legend, links, points, subject
+from pages.parts import charts, control, legend, links, points, subject
 from pages.parts.remembered import by_language
 from pages.parts.words import labels, say
 
@@ -43,8 +43,8 @@ def side_by_side(entries: Sequence[Row], axis: str, names: Sequence[str], lines:
 
 
 def _clickable(drawn: go.Figure, name: str, alt: str) -> None:
-    event = st.plotly_chart(drawn, key=f"chart_{name}", theme=None, on_select=ON_SELECT, selection_mode="points",
-                            config=charts.CONFIG, alt=alt)  # fmt: skip
+    event = control.plotly_chart(drawn, key=f"chart_{name}", theme=None, on_select=ON_SELECT, selection_mode="points",
+                                 config=charts.CONFIG, alt=alt)  # fmt: skip
     key = figures.key_of(event)
     # a selection stays with its chart: it opens the page once, not again on the way back
     if key and st.session_state.get(OPENED) != (name, key):

@@ -11,7 +11,7 @@ import streamlit as st
 
 from engine import catalogue
 from engine.api_statistics import USUAL_SEEDS
-from pages.parts import sweep_draft, sweep_edit, sweep_state
+from pages.parts import control, sweep_draft, sweep_edit, sweep_state
 from pages.parts.sweep_cells import cell, label_of, rare
 from pages.parts.sweep_draft import EACH, LOSSES, ONE, STAGES, TOGETHER, Draft, Node, Setting
 from pages.parts.words import say
@@ -23,7 +23,7 @@ COMPRESS = ("quantize_linear", "recalibrate")
 
 def editor(draft: Draft, problems: Mapping[int, str]) -> None:
     """Everything that the recipe of a sweep's trials is made of."""
-    with st.container(border=True, key="sweep_shared"):
+    with control.container(border=True, key="sweep_shared"):
         st.html(f'<h2 class="sh-title">{escape(say("sweep_form.shared"))}</h2>')
         _task(draft)
         _cells(draft.root, draft.task, sweep_draft.shared(draft.task))
@@ -38,8 +38,8 @@ def _seeds(draft: Draft) -> None:
     """A tick that makes each setting run with several seeds, so that its mean has an interval."""
     chosen = sweep_edit.seeds_of(draft) >= USUAL_SEEDS
     place = sweep_state.hold("sweep_seeds", chosen)
-    st.toggle(say("sweep_form.seeds", count=USUAL_SEEDS), key=place, on_change=_seeds_changed,
-              help=say("sweep_form.seeds_help", count=USUAL_SEEDS))  # fmt: skip
+    control.toggle(say("sweep_form.seeds", count=USUAL_SEEDS), key=place, on_change=_seeds_changed,
+                   help=say("sweep_form.seeds_help", count=USUAL_SEEDS))  # fmt: skip
 
 
 def _seeds_changed() -> None:
@@ -50,8 +50,8 @@ def _task(draft: Draft) -> None:
     tasks = catalogue.current().names("tasks")
     if len(tasks) > 1:
         place = sweep_state.hold("sweep_task", draft.task)
-        st.selectbox(label_of("task"), tasks, key=place, help=say("sweep_help.task"), format_func=_task_title,
-                     on_change=_task_changed)  # fmt: skip
+        control.selectbox(label_of("task"), tasks, key=place, help=say("sweep_help.task"), format_func=_task_title,
+                          on_change=_task_changed)  # fmt: skip
 
 
 def _task_changed() -> None:
@@ -77,11 +77,11 @@ def _orders(draft: Draft) -> Node:
     shown = next((n for n in orders if n.uid == chosen), orders[0])
     if len(orders) == 1:
         return shown
-    with st.container(border=True, key="sweep_orders"):
+    with control.container(border=True, key="sweep_orders"):
         place = sweep_state.hold("sweep_order", shown.uid)
         names = {n.uid: n.name or say("sweep_form.order", number=i) for i, n in enumerate(orders, 1)}
-        st.segmented_control(say("sweep_form.orders"), list(names), key=place, help=say("sweep_form.orders_help"),
-                             format_func=names.__getitem__, required=True, on_change=_order_chosen)  # fmt: skip
+        control.segmented_control(say("sweep_form.orders"), list(names), key=place, help=say("sweep_form.orders_help"),
+                                  format_func=names.__getitem__, required=True, on_change=_order_chosen)  # fmt: skip
         with st.container(horizontal=True, vertical_alignment="bottom"):
             _order_name(shown, names[shown.uid])
             _order_buttons(shown, len(orders))
@@ -98,16 +98,16 @@ def _order_name(shown: Node, name: str) -> None:
     def renamed() -> None:
         sweep_state.edit(sweep_edit.rename, shown.uid, st.session_state[place].strip())
 
-    st.text_input(say("sweep_form.order_name"), key=place, max_chars=50, help=say("sweep_help.order_name"),
-                  on_change=renamed)  # fmt: skip
+    control.text_input(say("sweep_form.order_name"), key=place, max_chars=50, help=say("sweep_help.order_name"),
+                       on_change=renamed)  # fmt: skip
 
 
 def _order_buttons(shown: Node, many: int) -> None:
     if many < sweep_edit.MOST_ORDERS:
-        st.button(say("sweep_form.add_order"), key="order_add", help=say("sweep_form.add_order_help"),
-                  on_click=_copy_order, args=(shown.uid,))  # fmt: skip
-    st.button(say("sweep_form.remove_order"), key="order_remove", on_click=sweep_state.edit,
-              args=(sweep_edit.remove, shown.uid))  # fmt: skip
+        control.button(say("sweep_form.add_order"), key="order_add", help=say("sweep_form.add_order_help"),
+                       on_click=_copy_order, args=(shown.uid,))  # fmt: skip
+    control.button(say("sweep_form.remove_order"), key="order_remove", on_click=sweep_state.edit,
+                   args=(sweep_edit.remove, shown.uid))  # fmt: skip
 
 
 def _copy_order(uid: int) -> None:
@@ -120,7 +120,7 @@ def _copy_order(uid: int) -> None:
 
 
 def _phase(draft: Draft, order: Node, phase: Node, number: int, problems: Mapping[int, str]) -> None:
-    with st.container(border=True, key=f"phase_{phase.uid}"):
+    with control.container(border=True, key=f"phase_{phase.uid}"):
         title, epochs, buttons = st.columns([1.15, 1.3, 0.8], gap="small", vertical_alignment="bottom")
         values = phase.get("epochs")
         trains = values.mode != ONE or bool(values.first)
@@ -139,7 +139,7 @@ def _phase(draft: Draft, order: Node, phase: Node, number: int, problems: Mappin
 
 def _losses(draft: Draft, phase: Node, problems: Mapping[int, str]) -> None:
     pieces = phase.only(LOSSES)
-    with st.container(horizontal=True, vertical_alignment="bottom", key=f"losses_{phase.uid}"):
+    with control.container(horizontal=True, vertical_alignment="bottom", key=f"losses_{phase.uid}"):
         st.html(f'<h3 class="sh-group">{escape(say("sweep_form.losses"))}</h3>')
         if len(pieces) > 1:
             _how(phase, "losses", (TOGETHER, EACH), phase.get("losses").first)
@@ -152,7 +152,7 @@ def _losses(draft: Draft, phase: Node, problems: Mapping[int, str]) -> None:
 
 def _stages(draft: Draft, phase: Node, problems: Mapping[int, str]) -> None:
     pieces = phase.only(STAGES)
-    with st.container(horizontal=True, vertical_alignment="bottom", key=f"stages_{phase.uid}"):
+    with control.container(horizontal=True, vertical_alignment="bottom", key=f"stages_{phase.uid}"):
         st.html(f'<h3 class="sh-group">{escape(say("sweep_form.stages"))}</h3>')
         _add(phase, STAGES, draft.task)
     for i, piece in enumerate(pieces):
@@ -174,9 +174,9 @@ def _how(phase: Node, name: str, ways: Sequence[str], way: str) -> None:
         setting = Setting(now, phase.get(name).values) if prefix else Setting(ONE, (now,))
         sweep_state.edit(sweep_edit.put, phase.uid, name, setting)
 
-    st.segmented_control(say(f"sweep_help.{name}_mode"), ways, key=place, format_func=words, required=True,
-                         on_change=changed, label_visibility="collapsed",
-                         help=say(f"sweep_help.{name}_mode"))  # fmt: skip
+    control.segmented_control(say(f"sweep_help.{name}_mode"), ways, key=place, format_func=words, required=True,
+                              on_change=changed, label_visibility="collapsed",
+                              help=say(f"sweep_help.{name}_mode"))  # fmt: skip
 
 
 def _teachers(draft: Draft, phase: Node) -> None:
@@ -190,8 +190,8 @@ def _teachers(draft: Draft, phase: Node) -> None:
         sweep_state.edit(sweep_edit.put, phase.uid, "teachers", chosen)
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.multiselect(label_of("teachers"), known, key=place, help=say("sweep_help.teachers"), on_change=changed,
-                       format_func=_teacher_title)  # fmt: skip
+        control.multiselect(label_of("teachers"), known, key=place, help=say("sweep_help.teachers"), on_change=changed,
+                            format_func=_teacher_title)  # fmt: skip
         if len(setting.values) > 1:
             _how(phase, "teachers", (TOGETHER, EACH), setting.mode)
 
@@ -214,16 +214,16 @@ def _add(phase: Node, kind: str, task: str) -> None:
     def title(name: str) -> str:
         return str(catalogue.current().row(kind, name)["title"])
 
-    st.selectbox(say(f"sweep_form.add_{word}_help"), catalogue.current().suited(kind, task), key=place, index=None,
-                 width=190, placeholder=say(f"sweep_form.add_{word}"), format_func=title, on_change=added,
-                 label_visibility="collapsed")  # fmt: skip
+    control.selectbox(say(f"sweep_form.add_{word}_help"), catalogue.current().suited(kind, task), key=place, index=None,
+                      width=190, placeholder=say(f"sweep_form.add_{word}"), format_func=title, on_change=added,
+                      label_visibility="collapsed")  # fmt: skip
 
 
 def _piece(draft: Draft, piece: Node, place: int, many: int, problems: Mapping[int, str]) -> None:
     """A loss or stage: its title, its knobs, buttons to move and remove it, and what is wrong with it."""
     row = catalogue.current().row(piece.kind, piece.name)
     knobs = sweep_draft.knobs_of(piece, draft.task)
-    with st.container(key=f"piece_{piece.uid}"):
+    with control.container(key=f"piece_{piece.uid}"):
         title, buttons = st.columns([3, 0.8], gap="small", vertical_alignment="center")
         with title, st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.markdown(f"**{row['title']}**", help=row["help"], width="content")
@@ -239,22 +239,22 @@ def _more(draft: Draft, piece: Node, names: Sequence[str]) -> None:
     changed = sum(piece.get(n) != Setting(ONE, (knobs[n].default,)) for n in names)
     if names:
         title = say("sweep_form.more_changed", count=changed) if changed else say("sweep_form.more")
-        with st.popover(title, help=say("sweep_form.more_help"), key=f"more_{piece.uid}"):
+        with control.popover(title, help=say("sweep_form.more_help"), key=f"more_{piece.uid}"):
             for name in names:
                 cell(piece, draft.task, name)
 
 
 def _buttons(node: Node, place: int, many: int, lone: bool = False) -> None:
     """Up, down, remove."""
-    with st.container(horizontal=True, horizontal_alignment="right", gap="xsmall", key=f"buttons_{node.uid}"):
+    with control.container(horizontal=True, horizontal_alignment="right", gap="xsmall", key=f"buttons_{node.uid}"):
         moves: tuple[tuple[str, bool, Callable[..., Draft], tuple[int, ...]], ...] = (
             ("up", place == 0, sweep_edit.move, (node.uid, -1)),
             ("down", place == many - 1, sweep_edit.move, (node.uid, 1)),
             ("remove", lone, sweep_edit.remove, (node.uid,)),
         )
         for name, off, how, args in moves:
-            st.button(say(f"sweep_form.{name}_mark"), key=f"{name}_{node.uid}", help=say(f"sweep_form.{name}"),
-                      disabled=off, on_click=sweep_state.edit, args=(how, *args))  # fmt: skip
+            control.button(say(f"sweep_form.{name}_mark"), key=f"{name}_{node.uid}", help=say(f"sweep_form.{name}"),
+                           disabled=off, on_click=sweep_state.edit, args=(how, *args))  # fmt: skip
 
 
 def _problem(node: Node, problems: Mapping[int, str]) -> None:
@@ -263,15 +263,15 @@ def _problem(node: Node, problems: Mapping[int, str]) -> None:
 
 
 def _add_phase(draft: Draft, order: Node) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", key="sweep_add_phase"):
+    with control.container(horizontal=True, vertical_alignment="center", key="sweep_add_phase"):
         st.html(f'<span class="sh-sub">{escape(say("sweep_form.add_phase"))}</span>', width="content")
         for name in ADDED:
             new = (sweep_edit.add_phase, order.uid, _new_phase(name, draft.task))
-            st.button(say(f"sweep_form.add_{name}"), key=f"add_{name}", help=say("sweep_form.add_help"),
-                      on_click=sweep_state.edit, args=new)  # fmt: skip
+            control.button(say(f"sweep_form.add_{name}"), key=f"add_{name}", help=say("sweep_form.add_help"),
+                           on_click=sweep_state.edit, args=new)  # fmt: skip
         if len(draft.root.nodes) == 1:
-            st.button(say("sweep_form.add_order"), key="order_add", help=say("sweep_form.add_order_help"),
-                      on_click=_copy_order, args=(order.uid,))  # fmt: skip
+            control.button(say("sweep_form.add_order"), key="order_add", help=say("sweep_form.add_order_help"),
+                           on_click=_copy_order, args=(order.uid,))  # fmt: skip
 
 
 def _new_phase(name: str, task: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import streamlit as st
 
 from engine import api, api_people, api_sweeps
 from engine.home import Home
-from pages.parts import details, frame, sweep_state, who
+from pages.parts import control, details, frame, sweep_state, who
 from pages.parts.words import count, say
 
 Status = Mapping[str, Any]
@@ -30,14 +30,14 @@ def _panel(home: Home) -> None:
     if sweep_state.opened():  # a button in here draws this part alone
         st.rerun()
     shown = api_sweeps.sweeps(home)
-    with st.container(border=True, key="sweep_list"):
+    with control.container(border=True, key="sweep_list"):
         title, sub = escape(say("sweep_list.title")), escape(say("sweep_list.sub"))
         st.html(f'<h2 class="sh-title">{title}</h2><p class="sh-sub">{sub}</p>')
         if not shown:
             st.html(f'<p class="sh-empty">{escape(say("sweep_list.none"))}</p>')
         _rows(home, shown if st.session_state.get(EVERY) else shown[:MOST])
         if len(shown) > MOST and not st.session_state.get(EVERY):
-            st.button(say("sweep_list.all", count=count(len(shown))), key="sweeps_all", on_click=_show_all)
+            control.button(say("sweep_list.all", count=count(len(shown))), key="sweeps_all", on_click=_show_all)
 
 
 def _show_all() -> None:
@@ -47,11 +47,11 @@ def _show_all() -> None:
 def _rows(home: Home, shown: Sequence[Status]) -> None:
     names = api_people.names(home)
     for status in shown:
-        with st.container(horizontal=True, vertical_alignment="center", key=f"sweep_row_{status['id']}"):
+        with control.container(horizontal=True, vertical_alignment="center", key=f"sweep_row_{status['id']}"):
             quiet = f'<span class="sh-sub">{escape(_line(status, names))}</span>'
             st.html(f"{badge(status)} <b>{escape(status['name'])}</b> {quiet}")
-            st.button(say("sweep_list.open"), key=f"sweep_open_{status['id']}", help=say("sweep_list.open_help"),
-                      on_click=sweep_state.open_sweep, args=(status["id"],))  # fmt: skip
+            control.button(say("sweep_list.open"), key=f"sweep_open_{status['id']}", help=say("sweep_list.open_help"),
+                           on_click=sweep_state.open_sweep, args=(status["id"],))  # fmt: skip
 
 
 def badge(status: Status) -> str:

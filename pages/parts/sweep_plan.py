@@ -13,7 +13,7 @@ from engine import api, api_sweeps
 from engine.errors import StillhouseError
 from engine.home import Home
 from engine.units import format_seconds
-from pages.parts import frame, sweep_edit, sweep_link, sweep_state, who
+from pages.parts import control, frame, sweep_edit, sweep_link, sweep_state, who
 from pages.parts.sweep_draft import Draft
 from pages.parts.sweep_words import setting_words
 from pages.parts.words import count, line, say
@@ -27,7 +27,7 @@ SHOWN_SKIPPED, SHOWN_FAULTS = 6, 4
 
 def panel(home: Home, draft: Draft | None, spec: Mapping[str, Any]) -> None:
     """The card beside the form."""
-    with st.container(border=True, key="sweep_plan"):
+    with control.container(border=True, key="sweep_plan"):
         st.html(f'<h2 class="sh-title">{escape(say("sweep_plan.title"))}</h2>')
         if draft is not None:
             _options(draft, _combinations(home, spec))
@@ -65,8 +65,8 @@ def _combinations(home: Home, spec: Mapping[str, Any]) -> int | None:
 def _options(draft: Draft, combinations: int | None) -> None:
     """Name, companions and limits."""
     place = sweep_state.hold("sweep_option_name", draft.option("name"))
-    st.text_input(say("sweep_plan.name"), key=place, max_chars=80, help=say("sweep_plan.name_help"),
-                  on_change=_changed, args=("name", place))  # fmt: skip
+    control.text_input(say("sweep_plan.name"), key=place, max_chars=80, help=say("sweep_plan.name_help"),
+                       on_change=_changed, args=("name", place))  # fmt: skip
     left, right = st.columns(2, gap="small", vertical_alignment="bottom")
     empty = say("sweep_plan.trials_empty", count=count(combinations)) if combinations else None
     _number(left, "trials", draft.option("trials"), empty)
@@ -78,7 +78,7 @@ def _options(draft: Draft, combinations: int | None) -> None:
         note = (
             say(f"sweep_plan.{name}_help", count=api.GRID_POINTS) if name == "grids" else say(f"sweep_plan.{name}_help")
         )
-        st.toggle(say(f"sweep_plan.{name}"), key=place, help=note, on_change=_changed, args=(name, place))
+        control.toggle(say(f"sweep_plan.{name}"), key=place, help=note, on_change=_changed, args=(name, place))
 
 
 def _number(column: Any, name: str, value: float | None, empty: str | None) -> None:
@@ -86,8 +86,9 @@ def _number(column: Any, name: str, value: float | None, empty: str | None) -> N
     place = sweep_state.hold(f"sweep_option_{name}", value if value is None else int(value) if whole else float(value))
     more: Any = {"min_value": 1, "max_value": 2000, "step": 1} if whole else {
         "min_value": 0.5, "max_value": 43_200.0, "step": 5.0, "format": "%g"}  # fmt: skip
-    column.number_input(say(f"sweep_plan.{name}"), value=None, key=place, help=say(f"sweep_plan.{name}_help"),
-                        placeholder=empty, on_change=_changed, args=(name, place), **more)  # fmt: skip
+    with column:
+        control.number_input(say(f"sweep_plan.{name}"), value=None, key=place, help=say(f"sweep_plan.{name}_help"),
+                             placeholder=empty, on_change=_changed, args=(name, place), **more)  # fmt: skip
 
 
 def _changed(name: str, place: str) -> None:
@@ -135,7 +136,7 @@ def _skipped(plan: Plan) -> None:
     if not many:
         return
     title = say("sweep_plan.skipped_one") if many == 1 else say("sweep_plan.skipped", count=count(many))
-    with st.expander(title, key="sweep_skipped"):
+    with control.expander(title, key="sweep_skipped"):
         if many > SHOWN_SKIPPED:
             st.caption(say("sweep_plan.skipped_first", count=SHOWN_SKIPPED))
         lines = [f"<li><b>{escape(setting_words(s['setting']))}</b><br>{escape(s['reason'])}</li>" for s in skipped]
@@ -151,8 +152,8 @@ def _start(home: Home, spec: Mapping[str, Any], plan: Plan | None, faults: Seque
         every = plan["known"] == plan["trials"] and plan["seconds"] < 1
         word = ("known" if every else "start") + ("_one" if plan["trials"] == 1 else "")
         label = say(f"sweep_plan.{word}", count=count(plan["trials"]))
-    st.button(label, key="sweep_start", type="primary", width="stretch", help=say("sweep_plan.start_help"),
-              disabled=plan is None, on_click=_begin, args=(home, dict(spec)))  # fmt: skip
+    control.button(label, key="sweep_start", type="primary", width="stretch", help=say("sweep_plan.start_help"),
+                   disabled=plan is None, on_click=_begin, args=(home, dict(spec)))  # fmt: skip
 
 
 def _begin(home: Home, spec: Mapping[str, Any]) -> None:
@@ -166,18 +167,18 @@ def _begin(home: Home, spec: Mapping[str, Any]) -> None:
 def _json(spec: Mapping[str, Any]) -> None:
     """The same sweep as text: to read, to save, to bring in."""
     text = json.dumps(spec, indent=1, ensure_ascii=False)
-    with st.expander(say("sweep_json.title"), key="sweep_json"):
+    with control.expander(say("sweep_json.title"), key="sweep_json"):
         st.caption(say("sweep_json.sub", command=say("sweep_json.command")))
         st.code(text, language="json", height=260)
         download(text, "sweep_download")
-        st.text_area(say("sweep_json.paste"), key="sweep_pasted", height=120, help=say("sweep_json.paste_help"))
-        st.button(say("sweep_json.use"), key="sweep_use", help=say("sweep_json.use_help"), on_click=_pasted)
+        control.text_area(say("sweep_json.paste"), key="sweep_pasted", height=120, help=say("sweep_json.paste_help"))
+        control.button(say("sweep_json.use"), key="sweep_use", help=say("sweep_json.use_help"), on_click=_pasted)
 
 
 def download(text: str, key: str) -> None:
     """A button that saves a sweep's JSON as a file."""
-    st.download_button(say("sweep_json.download"), text, say("sweep_json.file"), MIME, key=key,
-                       help=say("sweep_json.download_help"), on_click=STAY)  # fmt: skip
+    control.download_button(say("sweep_json.download"), text, say("sweep_json.file"), MIME, key=key,
+                            help=say("sweep_json.download_help"), on_click=STAY)  # fmt: skip
 
 
 def _pasted() -> None:

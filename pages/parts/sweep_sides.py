@@ -12,7 +12,7 @@ from engine import api_sides
 from engine.figures.hover import quality_words
 from engine.home import Home
 from engine.units import format_bytes, format_ms, format_seconds
-from pages.parts import points, subject, sweep_charts, sweep_state
+from pages.parts import control, points, subject, sweep_charts, sweep_state
 from pages.parts.sweep_words import orders_of, setting_words, value_words
 from pages.parts.words import say
 
@@ -29,7 +29,7 @@ def panel(home: Home, status: Row, rows: Sequence[Row], look: str) -> None:
         axes.pop(api_sides.SEED, None)  # seeds are replicates, and compared only where nothing else varies
     if not axes:
         return
-    with st.container(border=True, key="sweep_sides"):
+    with control.container(border=True, key="sweep_sides"):
         axis = axes[_choose(list(axes), _usual(status["axes"], axes))]
         first = value_words(axis["values"][0])
         sub = say("sweep_sides.sub", first=f"{axis['label']} {first}" if is_number(axis["values"][0]) else first)
@@ -62,8 +62,9 @@ def _choose(labels: Sequence[str], usual: str) -> str:
         sweep_state.hold(place, usual)
     if len(labels) == 1:
         return usual
-    chosen = st.segmented_control(say("sweep_sides.choose"), labels, key=place, help=say("sweep_sides.choose_help"),
-                                  required=True)  # fmt: skip
+    chosen = control.segmented_control(
+        say("sweep_sides.choose"), labels, key=place, help=say("sweep_sides.choose_help"), required=True
+    )
     return str(chosen or usual)
 
 

@@ -16,7 +16,7 @@ import streamlit as st
 from engine import api, api_sweeps
 from engine.catalogue import current
 from engine.errors import InputError, StillhouseError, unknown_name
-from pages.parts import choices, frame, state, sweep_json, sweep_link
+from pages.parts import carried, choices, frame, state, sweep_json, sweep_link
 from pages.parts.sweep_draft import Draft
 from pages.parts.words import line, say
 
@@ -30,22 +30,19 @@ PAGE = "sweep"
 
 def sync() -> None:
     """Read the address where it changed, then let it say what the page shows. Before any widget is drawn."""
-    address = st.query_params.to_dict()
+    address = carried.own()
     if DRAFT not in st.session_state and RAW not in st.session_state:
         _begin(current().names("tasks")[0])
     if _fresh(address):
         st.session_state[PROBLEMS] = []
         _read(address)
-    kept = {k: v for k, v in address.items() if k in choices.RESERVED}
-    written = {**_address(), **kept}
+    written = _address()
     past = [a for a in st.session_state.get(PAST, ()) if a not in (written, address)]
     st.session_state[PAST] = [*past, address, written][-MOST_PAST:]
     if written != st.session_state.get(WRITTEN):
         st.session_state[AT] = time.monotonic()
     st.session_state[WRITTEN] = written
-    # last: a rerun that is already waiting interrupts this one here
-    if written != address:
-        st.query_params.from_dict(written)
+    carried.write(written)
 
 
 def draft() -> Draft | None:

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from engine.home import Home
-from pages.parts import charts, links, subject
+from pages.parts import charts, control, links, subject
 from pages.parts.sweep_charts import ON_SELECT
 from pages.parts.sweep_words import value_words
 from pages.parts.words import say
@@ -20,11 +20,11 @@ OPENED = "_sweep_row"
 
 def panel(home: Home, status: Row, rows: Sequence[Row]) -> None:
     """Best first; grid points on demand."""
-    with st.container(border=True, key="sweep_trials"):
+    with control.container(border=True, key="sweep_trials"):
         st.html(charts.title(say("sweep_view.trials"), say("sweep_view.trials_sub")))
         shown = [r for r in rows if r["origin"] == "trial"]
-        if len(shown) < len(rows) and st.toggle(say("sweep_view.with_grid"), key="sweep_with_grid",
-                                                help=say("sweep_view.with_grid_help")):  # fmt: skip
+        if len(shown) < len(rows) and control.toggle(say("sweep_view.with_grid"), key="sweep_with_grid",
+                                                     help=say("sweep_view.with_grid_help")):  # fmt: skip
             shown = list(rows)
         if not shown:
             st.caption(say("sweep_view.trials_empty"))
@@ -32,9 +32,15 @@ def panel(home: Home, status: Row, rows: Sequence[Row]) -> None:
         sign = 1 if subject.direction() == "maximize" else -1
         shown = sorted(shown, key=lambda r: -sign * (r["quality"] or 0))[:MOST]
         labels = [a["label"] for a in status["axes"]]
-        found = st.dataframe([_cells(r, labels) for r in shown], key=f"sweep_table_{status['id']}", hide_index=True,
-                             on_select=ON_SELECT, selection_mode="single-row", column_config=_columns(shown),
-                             height=min(420, 40 + 35 * len(shown)))  # fmt: skip
+        found = control.dataframe(
+            [_cells(r, labels) for r in shown],
+            key=f"sweep_table_{status['id']}",
+            hide_index=True,
+            on_select=ON_SELECT,
+            selection_mode="single-row",
+            column_config=_columns(shown),
+            height=min(420, 40 + 35 * len(shown)),
+        )
         _opened(found, shown)
 
 

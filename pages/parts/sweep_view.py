@@ -12,7 +12,18 @@ import streamlit as st
 from engine import api, api_people, api_sweeps
 from engine.home import Home
 from engine.units import format_seconds
-from pages.parts import details, frame, sweep_charts, sweep_list, sweep_plan, sweep_sides, sweep_state, sweep_table, who
+from pages.parts import (
+    control,
+    details,
+    frame,
+    sweep_charts,
+    sweep_list,
+    sweep_plan,
+    sweep_sides,
+    sweep_state,
+    sweep_table,
+    who,
+)
 from pages.parts.sweep_words import setting_words
 from pages.parts.words import count, say
 
@@ -50,7 +61,7 @@ def _head(home: Home, name: str) -> None:
     status = api_sweeps.status(home, name)
     if _signature(status) != st.session_state.get(SEEN):
         st.rerun()
-    with st.container(border=True, key="sweep_head"):
+    with control.container(border=True, key="sweep_head"):
         _title(home, status)
         st.progress(min(1.0, status["done"] / max(1, status["trials"])), text=progress_words(status))
         _actions(home, status)
@@ -88,7 +99,7 @@ def _mine(status: Status) -> bool:
 
 def _actions(home: Home, status: Status) -> None:
     name, state = status["id"], status["state"]
-    with st.container(horizontal=True, vertical_alignment="center", key="sweep_actions"):
+    with control.container(horizontal=True, vertical_alignment="center", key="sweep_actions"):
         if _mine(status):
             if state == ALIVE:
                 _action("pause", _call, home, api_sweeps.pause, name)
@@ -105,7 +116,7 @@ def _actions(home: Home, status: Status) -> None:
 
 
 def _action(word: str, call: Callable[..., None], *args: Any) -> None:
-    st.button(
+    control.button(
         say(f"sweep_view.{word}"), key=f"sweep_{word}", help=say(f"sweep_view.{word}_help"), on_click=call, args=args
     )
 
@@ -135,10 +146,12 @@ def _copy(spec: Mapping[str, Any]) -> None:
 def _extend(home: Home, status: Status) -> None:
     rest = status["combinations"] - status["trials"]
     help_text = say("sweep_view.extend_help", count=count(status["combinations"]))
-    with st.popover(say("sweep_view.extend"), help=help_text, key="sweep_extend"):
-        st.number_input(say("sweep_view.extend_count"), 1, min(rest, 2000), min(rest, 10), key="sweep_further",
-                        help=help_text)  # fmt: skip
-        st.button(say("sweep_view.extend_go"), key="sweep_extend_go", on_click=_extended, args=(home, status["id"]))
+    with control.popover(say("sweep_view.extend"), help=help_text, key="sweep_extend"):
+        control.number_input(say("sweep_view.extend_count"), 1, min(rest, 2000), min(rest, 10), key="sweep_further",
+                             help=help_text)  # fmt: skip
+        control.button(
+            say("sweep_view.extend_go"), key="sweep_extend_go", on_click=_extended, args=(home, status["id"])
+        )
 
 
 def _extended(home: Home, name: str) -> None:
@@ -148,10 +161,15 @@ def _extended(home: Home, name: str) -> None:
 
 
 def _rename(home: Home, status: Status) -> None:
-    with st.popover(say("sweep_view.rename"), help=say("sweep_view.rename_help"), key="sweep_rename"):
-        st.text_input(say("sweep_view.rename_name"), status["name"], key=f"sweep_new_name_{status['id']}", max_chars=80,
-                      help=say("sweep_view.rename_help"))  # fmt: skip
-        st.button(say("sweep_view.rename_go"), key="sweep_rename_go", on_click=_renamed, args=(home, status["id"]))
+    with control.popover(say("sweep_view.rename"), help=say("sweep_view.rename_help"), key="sweep_rename"):
+        control.text_input(
+            say("sweep_view.rename_name"),
+            status["name"],
+            key=f"sweep_new_name_{status['id']}",
+            max_chars=80,
+            help=say("sweep_view.rename_help"),
+        )
+        control.button(say("sweep_view.rename_go"), key="sweep_rename_go", on_click=_renamed, args=(home, status["id"]))
 
 
 def _renamed(home: Home, name: str) -> None:
@@ -166,7 +184,7 @@ def _errors(status: Status) -> None:
     if not errors:
         return
     title = say("sweep_view.errors_one") if len(errors) == 1 else say("sweep_view.errors", count=len(errors))
-    with st.expander(title, expanded=True, key="sweep_errors"):
+    with control.expander(title, expanded=True, key="sweep_errors"):
         lines = [
             f"<li><b>{escape(setting_words(e['setting']) or e['key'][:12])}</b><br>{escape(str(e['error']))}</li>"
             for e in errors[:SHOWN_ERRORS]
@@ -175,7 +193,7 @@ def _errors(status: Status) -> None:
 
 
 def _json(status: Status) -> None:
-    with st.expander(say("sweep_view.json"), key="sweep_spec"):
+    with control.expander(say("sweep_view.json"), key="sweep_spec"):
         text = json.dumps(status["spec"], indent=1, ensure_ascii=False)
         st.code(text, language="json", height=260)
         sweep_plan.download(text, "sweep_spec_download")

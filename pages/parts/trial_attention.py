@@ -8,7 +8,7 @@ import streamlit as st
 from engine.api_attention import Looks, looks
 from engine.figures.attention import alt_attention, attention_figure
 from engine.home import Home
-from pages.parts import charts, texts
+from pages.parts import charts, control, texts
 from pages.parts.words import say
 
 PADDING = ("", "[PAD]")
@@ -25,8 +25,8 @@ def panel(home: Home, key: str, look: str) -> None:
     drawn = attention_figure(shares, tokens, look)
     drawn["layout"] |= {"margin": {"l": 8, "r": 8, "t": 8, "b": 8}}
     drawn["layout"]["font"] = {**drawn["layout"]["font"], "family": charts.FONT}
-    st.plotly_chart(go.Figure(drawn), key="chart_attention", theme=None, config=charts.CONFIG,
-                    alt=alt_attention(shares, tokens, say("trial_attention.alt")))  # fmt: skip
+    control.plotly_chart(go.Figure(drawn), key="chart_attention", theme=None, config=charts.CONFIG,
+                         alt=alt_attention(shares, tokens, say("trial_attention.alt")))  # fmt: skip
 
 
 def _chosen(found: Looks) -> tuple[list[list[float]], list[str]]:
@@ -46,6 +46,6 @@ def _chosen(found: Looks) -> tuple[list[list[float]], list[str]]:
 
 
 def _pick(name: str, count: int) -> int:
-    chosen = st.selectbox(say(f"trial_attention.{name}"), range(count), key=f"attention_{name}",
-                          format_func=lambda i: str(i + 1), help=say(f"trial_attention.{name}_help"))  # fmt: skip
+    chosen = control.selectbox(say(f"trial_attention.{name}"), range(count), key=f"attention_{name}",
+                               format_func=lambda i: str(i + 1), help=say(f"trial_attention.{name}_help"))  # fmt: skip
     return int(chosen or 0)

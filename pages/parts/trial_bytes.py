@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from engine.units import format_bytes
-from pages.parts import charts, trial_charts, trial_html
+from pages.parts import charts, control, trial_charts, trial_html
 from pages.parts.words import say
 
 Row = Mapping[str, Any]
@@ -20,12 +20,12 @@ def panel(key: str, inside: Row, look: str) -> None:
     report = inside.get("bytes")
     if not report:
         return
-    with st.container(border=True, key="trial_bytes"):
+    with control.container(border=True, key="trial_bytes"):
         st.html(charts.title(say("trial_bytes.title"), _sub(report["totals"])))
         if report["totals"]["weights"]:
             trial_charts.show(trial_charts.stored(key, report["rows"], look), "chart_bytes")
             st.caption(say(f"trial_bytes.coder.{report['coder']}"))
-        with st.expander(say("trial_bytes.numbers")):
+        with control.expander(say("trial_bytes.numbers"), key="bytes_numbers"):
             st.html(trial_html.table(_head(), [_line(r) for r in report["rows"]], numbers=3))
             st.caption(_reasons(report["rows"]))
 

@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import plotly.graph_objects as go
-import streamlit as st
 
 from engine.figures import coding, confusion, curves, histograms, layers, profile, waterfall
 from engine.figures import sensitivity as sense
-from pages.parts import charts
+from pages.parts import charts, control
 from pages.parts.remembered import by_language
 from pages.parts.words import labels
 
@@ -23,7 +22,7 @@ def show(drawn: Drawn, key: str, on_select: Callable[[], None] | None = None) ->
     """Draw a figure with its alt text; a click on a point calls ``on_select``."""
     figure, alt = drawn
     more: dict[str, Any] = {"on_select": on_select, "selection_mode": "points"} if on_select else {}
-    st.plotly_chart(figure, key=key, theme=None, config=CONFIG, alt=alt, **more)
+    control.plotly_chart(figure, key=key, theme=None, config=CONFIG, alt=alt, **more)
 
 
 @by_language(max_entries=64)

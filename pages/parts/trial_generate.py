@@ -14,7 +14,7 @@ from engine.api_generate import Sampling
 from engine.errors import StillhouseError
 from engine.home import Home
 from engine.units import format_bytes, format_ms, format_share
-from pages.parts import charts, subject, texts
+from pages.parts import charts, control, subject, texts
 from pages.parts.words import find, line, say
 
 Row = Mapping[str, Any]
@@ -26,9 +26,9 @@ USUAL_TOP, USUAL_TEMPERATURE = 40, 0.8
 def panel(home: Home, run: Row, complete: bool) -> None:
     """The prompt on the left, what comes of it beside it. ``complete``: all files of the point are made."""
     left, right = st.columns([1, 3], gap="small")
-    with left, st.container(border=True, height="stretch", key="generate_prompt"):
+    with left, control.container(border=True, height="stretch", key="generate_prompt"):
         prompt, tokens, sampling = _asked()
-    with right, st.container(border=True, height="stretch", key="generate_texts"):
+    with right, control.container(border=True, height="stretch", key="generate_texts"):
         st.html(charts.title(say("trial_generate.title"), say("trial_generate.sub")))
         if prompt.strip():
             _texts(home, run, prompt, tokens, sampling, complete)
@@ -36,17 +36,17 @@ def panel(home: Home, run: Row, complete: bool) -> None:
 
 def _asked() -> tuple[str, int, Sampling]:
     st.html(charts.title(say("trial_generate.prompt"), say("trial_generate.prompt_sub")))
-    prompt = st.text_area(say("trial_generate.prompt"), say("trial_generate.usual"), key="generate_text",
-                          height=FIELD_PIXELS, max_chars=api_generate.MOST_PROMPT, label_visibility="collapsed",
-                          help=say("trial_generate.prompt_help"))  # fmt: skip
-    temperature = st.slider(say("trial_generate.temperature"), 0.0, 2.0, USUAL_TEMPERATURE, 0.1,
-                            key="generate_temperature", help=say("trial_generate.temperature_help"))  # fmt: skip
-    top = st.select_slider(say("trial_generate.top"), TOPS, USUAL_TOP, key="generate_top", format_func=_top,
-                           help=say("trial_generate.top_help"))  # fmt: skip
-    tokens = st.slider(say("trial_generate.tokens"), 10, api_generate.MOST_TOKENS, USUAL_TOKENS, 10,
-                       key="generate_tokens", help=say("trial_generate.tokens_help"))  # fmt: skip
-    st.button(say("trial_generate.again"), key="generate_again", help=say("trial_generate.again_help"),
-              on_click=_again, width="stretch")  # fmt: skip
+    prompt = control.text_area(say("trial_generate.prompt"), say("trial_generate.usual"), key="generate_text",
+                               height=FIELD_PIXELS, max_chars=api_generate.MOST_PROMPT, label_visibility="collapsed",
+                               help=say("trial_generate.prompt_help"))  # fmt: skip
+    temperature = control.slider(say("trial_generate.temperature"), 0.0, 2.0, USUAL_TEMPERATURE, 0.1,
+                                 key="generate_temperature", help=say("trial_generate.temperature_help"))  # fmt: skip
+    top = control.select_slider(say("trial_generate.top"), TOPS, USUAL_TOP, key="generate_top", format_func=_top,
+                                help=say("trial_generate.top_help"))  # fmt: skip
+    tokens = control.slider(say("trial_generate.tokens"), 10, api_generate.MOST_TOKENS, USUAL_TOKENS, 10,
+                            key="generate_tokens", help=say("trial_generate.tokens_help"))  # fmt: skip
+    control.button(say("trial_generate.again"), key="generate_again", help=say("trial_generate.again_help"),
+                   on_click=_again, width="stretch")  # fmt: skip
     return str(prompt or ""), int(tokens), Sampling(float(temperature), int(top), st.session_state.get(SEED, 0))
 
 

@@ -10,7 +10,7 @@ import streamlit as st
 
 from engine.home import Home
 from engine.units import format_share
-from pages.parts import choices, details, links, story, trial_generate, trial_html, trial_pick
+from pages.parts import choices, control, details, links, story, trial_generate, trial_html, trial_pick
 from pages.parts.words import say
 
 Row = Mapping[str, Any]
@@ -19,7 +19,7 @@ BESIDE = ("dense", "baseline", "teacher")
 
 def panel(home: Home, run: Row, row: Row) -> None:
     """Sentence, numbers, companions."""
-    with st.container(border=True, key="trial_head"):
+    with control.container(border=True, key="trial_head"):
         made = say("fact.made", origin=say(f"origin.{run['origin']}"), machine=row.get("machine") or "",
                    when=details.when(row["created"]))  # fmt: skip
         st.html(f'<h2 class="sh-title">{escape(trial_pick.words_of(row))}</h2><p class="sh-sub">{escape(made)}</p>')
@@ -44,7 +44,7 @@ def left_out(run: Row) -> str | None:
 
 def _ways(run: Row, row: Row) -> None:
     """Links to the page Explore with these settings, and to the points that this one is compared with."""
-    with st.container(horizontal=True, gap="medium", vertical_alignment="center", key="trial_ways"):
+    with control.container(horizontal=True, gap="medium", vertical_alignment="center", key="trial_ways"):
         links.link("explore", _explore(run), say("trial_head.explore"), say("trial_head.explore_help"))
         for name in BESIDE:
             other = run.get(name)

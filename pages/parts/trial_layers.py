@@ -9,7 +9,17 @@ import streamlit as st
 
 from engine.modalities import IMAGE
 from engine.units import format_bytes
-from pages.parts import charts, frame, subject, trial_attention, trial_bytes, trial_charts, trial_html, trial_state
+from pages.parts import (
+    charts,
+    control,
+    frame,
+    subject,
+    trial_attention,
+    trial_bytes,
+    trial_charts,
+    trial_html,
+    trial_state,
+)
 from pages.parts.trial_state import Asked
 from pages.parts.words import say
 
@@ -21,16 +31,16 @@ def panel(key: str, inside: Row | None, asked: Asked, look: str) -> None:
     if inside is None:
         st.caption(say("trial_layers.waiting"))
         return
-    with st.container(border=True, key="trial_layers"):
+    with control.container(border=True, key="trial_layers"):
         st.html(charts.title(say("trial_layers.title"), _sub(inside)))
         trial_charts.show(trial_charts.by_layer(key, inside["layers"], look), "chart_layers")
-        with st.expander(say("trial_layers.numbers")):
+        with control.expander(say("trial_layers.numbers"), key="layers_numbers"):
             st.html(trial_html.table(_head(), [_line(y) for y in inside["layers"]], numbers=3))
     trial_bytes.panel(key, inside, look)
     left, right = st.columns([1.25, 1], gap="small")
-    with left, st.container(border=True, height="stretch", key="trial_weights"):
+    with left, control.container(border=True, height="stretch", key="trial_weights"):
         _weights(key, inside, asked, look)
-    with right, st.container(border=True, height="stretch", key="trial_filters"):
+    with right, control.container(border=True, height="stretch", key="trial_filters"):
         if subject.modality() != IMAGE:
             trial_attention.panel(frame.home(), key, look)
             return
@@ -66,8 +76,16 @@ def _weights(key: str, inside: Row, asked: Asked, look: str) -> None:
     st.session_state[trial_state.widget("layer")] = layer
     title, pick = st.columns([1.5, 1], vertical_alignment="center")
     title.html(charts.title(say("trial_layers.weights"), _weights_sub(inside)))
-    pick.selectbox(say("trial_layers.layer"), names, key=trial_state.widget("layer"), help=say("trial_layers.help"),
-                   on_change=trial_state.changed, args=("layer",), label_visibility="collapsed")  # fmt: skip
+    with pick:
+        control.selectbox(
+            say("trial_layers.layer"),
+            names,
+            key=trial_state.widget("layer"),
+            help=say("trial_layers.help"),
+            on_change=trial_state.changed,
+            args=("layer",),
+            label_visibility="collapsed",
+        )
     trial_charts.show(trial_charts.weights(key, layer, counts[layer], before_words(inside), look), "chart_weights")
 
 

@@ -13,7 +13,7 @@ from engine.figures.confusion import Mode, cell_of
 from engine.home import Home
 from engine.modalities import TEXT
 from engine.units import format_share
-from pages.parts import charts, subject, trial_charts, trial_html, trial_state
+from pages.parts import charts, control, subject, trial_charts, trial_html, trial_state
 from pages.parts.trial_state import SHOWN, Asked
 from pages.parts.words import say
 
@@ -28,12 +28,12 @@ def panel(home: Home, view: Row, asked: Asked, look: str) -> None:
         st.info(say("trial_mistakes.none"))
         return
     left, right = st.columns([1.35, 1], gap="small")
-    with left, st.container(border=True, height="stretch", key="trial_confusion"):
+    with left, control.container(border=True, height="stretch", key="trial_confusion"):
         _matrix(view["run"]["key"], found, asked, look)
-    with right, st.container(border=True, height="stretch", key="trial_classes"):
+    with right, control.container(border=True, height="stretch", key="trial_classes"):
         st.html(charts.title(say("trial_mistakes.classes"), say("trial_mistakes.classes_sub")))
         st.html(_classes(view["per_class"]))
-    with st.container(border=True, key="trial_images"):
+    with control.container(border=True, key="trial_images"):
         _images(home, view, asked, found["labels"])
 
 
@@ -43,11 +43,12 @@ def _matrix(key: str, found: Row, asked: Asked, look: str) -> None:
     sub = say(f"trial_mistakes.{mode}_sub", count=f"{found['count']:,}")
     title.html(charts.title(say("trial_mistakes.title"), sub))
     if found["change"]:
-        pick.segmented_control(
-            say("trial_mistakes.shown"), SHOWN, key=trial_state.widget("shown"), label_visibility="collapsed",
-            format_func=lambda n: say(f"trial_mistakes.shown_{n}"), help=say("trial_mistakes.shown_help"),
-            on_change=trial_state.changed, args=("shown",), required=True,
-        )  # fmt: skip
+        with pick:
+            control.segmented_control(
+                say("trial_mistakes.shown"), SHOWN, key=trial_state.widget("shown"), label_visibility="collapsed",
+                format_func=lambda n: say(f"trial_mistakes.shown_{n}"), help=say("trial_mistakes.shown_help"),
+                on_change=trial_state.changed, args=("shown",), required=True,
+            )  # fmt: skip
     elif asked.shown == "change":
         st.warning(say("trial_mistakes.no_dense"))
     cell = None if asked.label is None or asked.answer is None else (asked.label, asked.answer)
@@ -102,11 +103,12 @@ def _images(home: Home, view: Row, asked: Asked, names: Sequence[str]) -> None:
     told = _told(found["total"], label, answer, names)
     title.html(charts.title(say("trial_mistakes.images"), told))
     for column, name in ((one, "label"), (other, "answer")):
-        column.selectbox(
-            say(f"trial_mistakes.pick_{name}"), [trial_state.ANY, *range(count)], key=trial_state.widget(name),
-            format_func=lambda n: say("trial_mistakes.any") if n == trial_state.ANY else names[n],
-            help=say(f"trial_mistakes.pick_{name}_help"), on_change=trial_state.changed, args=(name,),
-        )  # fmt: skip
+        with column:
+            control.selectbox(
+                say(f"trial_mistakes.pick_{name}"), [trial_state.ANY, *range(count)], key=trial_state.widget(name),
+                format_func=lambda n: say("trial_mistakes.any") if n == trial_state.ANY else names[n],
+                help=say(f"trial_mistakes.pick_{name}_help"), on_change=trial_state.changed, args=(name,),
+            )  # fmt: skip
     rows = found["rows"]
     if not rows:
         st.caption(say("trial_mistakes.nothing" if found["total"] == 0 else "trial_mistakes.beyond"))
@@ -138,10 +140,10 @@ def _key(rows: Sequence[Row]) -> str:
 
 def _pager(start: int, shown: int, total: int) -> None:
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
-        st.button(say("trial_mistakes.previous"), key="mistakes_previous", disabled=start == 0,
-                  help=say("trial_mistakes.previous_help"), on_click=trial_state.choose,
-                  args=({"start": max(0, start - PAGE)},))  # fmt: skip
-        st.button(say("trial_mistakes.next"), key="mistakes_next", disabled=start + shown >= total,
-                  help=say("trial_mistakes.next_help"), on_click=trial_state.choose,
-                  args=({"start": start + PAGE},))  # fmt: skip
+        control.button(say("trial_mistakes.previous"), key="mistakes_previous", disabled=start == 0,
+                       help=say("trial_mistakes.previous_help"), on_click=trial_state.choose,
+                       args=({"start": max(0, start - PAGE)},))  # fmt: skip
+        control.button(say("trial_mistakes.next"), key="mistakes_next", disabled=start + shown >= total,
+                       help=say("trial_mistakes.next_help"), on_click=trial_state.choose,
+                       args=({"start": start + PAGE},))  # fmt: skip
         st.caption(say("trial_mistakes.position", first=start + 1, last=start + shown, total=f"{total:,}"))

@@ -10,7 +10,7 @@ import streamlit as st
 from engine import api
 from engine.home import Home
 from engine.units import format_bytes, format_ms
-from pages.parts import charts, details, links, story, subject, trial_state
+from pages.parts import charts, control, details, links, story, subject, trial_state
 from pages.parts.words import say
 
 Row = Mapping[str, Any]
@@ -22,7 +22,7 @@ def panel(home: Home) -> None:
     key_field()
     rows = newest(home)
     own = any(r["origin"] == "trial" for r in rows)
-    with st.container(border=True, key="trial_pick"):
+    with control.container(border=True, key="trial_pick"):
         st.html(charts.title(say("trial_pick.title"), say("trial_pick.sub" if own else "trial_pick.shipped")))
         for row in rows:
             _line(row)
@@ -40,8 +40,8 @@ def newest(home: Home, count: int = NEWEST) -> list[Row]:
 
 def key_field() -> None:
     """Type a key, or the beginning of one."""
-    st.text_input(say("trial_pick.key"), key="trial_typed", help=say("trial_pick.key_help"), on_change=_typed,
-                  placeholder=say("trial_pick.key_hint"), width=360)  # fmt: skip
+    control.text_input(say("trial_pick.key"), key="trial_typed", help=say("trial_pick.key_help"), on_change=_typed,
+                       placeholder=say("trial_pick.key_hint"), width=360)  # fmt: skip
 
 
 def _line(row: Row) -> None:

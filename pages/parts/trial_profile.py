@@ -9,7 +9,7 @@ import streamlit as st
 
 from engine.result import LATENCIES
 from engine.units import format_bytes, format_ms, format_share
-from pages.parts import charts, story, trial_charts, trial_html, trial_state
+from pages.parts import charts, control, story, trial_charts, trial_html, trial_state
 from pages.parts.trial_state import BATCHES, Asked
 from pages.parts.words import say
 
@@ -20,13 +20,13 @@ OPERATORS = ("operator", "name", "kind", "time", "share", "moved")
 
 def panel(run: Row, inside: Row | None, asked: Asked, look: str) -> None:
     """Latencies of the result, then the profile of the look inside."""
-    with st.container(border=True, key="trial_times"):
+    with control.container(border=True, key="trial_times"):
         st.html(charts.title(say("trial_profile.times"), where(run)))
         st.html(trial_html.table([say(f"trial_profile.column.{n}") for n in TIMES], times(run), numbers=2))
         for line in reasons(run):
             st.markdown(line)
         st.caption(say("trial_profile.times_help"))
-    with st.container(border=True, key="trial_profile"):
+    with control.container(border=True, key="trial_profile"):
         _profile(run["key"], (inside or {}).get("profile"), inside is not None, asked, look)
 
 
@@ -85,14 +85,22 @@ def _profile(key: str, found: Row | None, looked: bool, asked: Asked, look: str)
         return
     title, pick = st.columns([3, 1], vertical_alignment="center")
     title.html(charts.title(say("trial_profile.title"), say("trial_profile.sub")))
-    pick.segmented_control(say("trial_profile.batch"), BATCHES, key=trial_state.widget("batch"), required=True,
-                           format_func=lambda b: say(f"trial_profile.batches.{b}"), on_change=trial_state.changed,
-                           args=("batch",), help=say("trial_profile.batch_help"),
-                           label_visibility="collapsed")  # fmt: skip
+    with pick:
+        control.segmented_control(
+            say("trial_profile.batch"),
+            BATCHES,
+            key=trial_state.widget("batch"),
+            required=True,
+            format_func=lambda b: say(f"trial_profile.batches.{b}"),
+            on_change=trial_state.changed,
+            args=("batch",),
+            help=say("trial_profile.batch_help"),
+            label_visibility="collapsed",
+        )
     sides = {side: rows[asked.batch] for side, rows in found.items() if asked.batch in rows}
     trial_charts.show(trial_charts.by_operator(key, asked.batch, sides, look), "chart_profile")
     st.caption(say("trial_profile.help"))
-    with st.expander(say("trial_profile.numbers")):
+    with control.expander(say("trial_profile.numbers"), key="profile_numbers"):
         head = [say(f"trial_profile.column.{n}") for n in OPERATORS]
         st.html(trial_html.table(head, [_operator(sides["student"], n) for n in sides["student"]["nodes"]], numbers=3))
 

@@ -15,7 +15,7 @@ import streamlit as st
 from engine import api, api_people
 from engine.home import Home
 from engine.units import format_seconds
-from pages.parts import charts, details, links, trial_html
+from pages.parts import charts, control, details, links, trial_html
 from pages.parts.words import find, say
 
 Row = Mapping[str, Any]
@@ -29,14 +29,14 @@ def panel(home: Home, view: Row) -> None:
     """Recipe on the left; files, machine, attempts and people on the right."""
     run = view["run"]
     left, right = st.columns(2, gap="small")
-    with left, st.container(border=True, height="stretch", key="trial_recipe"):
+    with left, control.container(border=True, height="stretch", key="trial_recipe"):
         st.html(charts.title(say("trial_record.recipe"), say("trial_record.recipe_sub")))
         st.code(json.dumps(run["recipe"], indent=1), language=JSON, height=560)
         _download_text(run["recipe"], "recipe", run["key"])
     with right:
-        with st.container(border=True, key="trial_files"):
+        with control.container(border=True, key="trial_files"):
             _files(home, run)
-        with st.container(border=True, key="trial_made"):
+        with control.container(border=True, key="trial_made"):
             _made(home, view)
 
 
@@ -44,9 +44,9 @@ def _files(home: Home, run: Row) -> None:
     st.html(charts.title(say("trial_record.files"), say("trial_record.files_sub")))
     with st.container(horizontal=True, gap="small"):
         if has_files(run):
-            st.download_button(say("trial_record.zip"), _zip(home, run["key"]), _name(run) + ZIP, ZIP_TYPE,
-                               key="trial_zip", on_click=STAY, help=say("trial_record.zip_help"),
-                               type="primary")  # fmt: skip
+            control.download_button(say("trial_record.zip"), _zip(home, run["key"]), _name(run) + ZIP, ZIP_TYPE,
+                                    key="trial_zip", on_click=STAY, help=say("trial_record.zip_help"),
+                                    type="primary")  # fmt: skip
         _download_text(run, "result", run["key"])
     if not has_files(run):
         st.caption(say("trial_record.no_files"))
@@ -61,9 +61,9 @@ def has_files(run: Row) -> bool:
 
 def _download_text(content: Row, name: str, key: str) -> None:
     text = json.dumps(content, indent=1, ensure_ascii=False)
-    st.download_button(say(f"trial_record.{name}_json"), text, _file(name, key),
-                       JSON_TYPE, key=f"trial_{name}_json", on_click=STAY,
-                       help=say(f"trial_record.{name}_json_help"))  # fmt: skip
+    control.download_button(say(f"trial_record.{name}_json"), text, _file(name, key),
+                            JSON_TYPE, key=f"trial_{name}_json", on_click=STAY,
+                            help=say(f"trial_record.{name}_json_help"))  # fmt: skip
 
 
 def _zip(home: Home, key: str) -> Any:

@@ -11,7 +11,7 @@ from engine import api, api_rows, api_runtimes
 from engine.figures.hover import quality_words
 from engine.home import Home
 from engine.units import format_bytes, format_ms
-from pages.parts import charts, frame, subject, trial_html, trial_wait, who
+from pages.parts import charts, control, frame, subject, trial_html, trial_wait, who
 from pages.parts.trial_state import BATCHES
 from pages.parts.words import find, say, times
 
@@ -22,7 +22,7 @@ FLOAT = "float"
 
 def panel(home: Home, run: Row, inside: Row | None) -> None:
     """The table, or the button that has it measured, or how far that is."""
-    with st.container(border=True, key="trial_runtimes"):
+    with control.container(border=True, key="trial_runtimes"):
         st.html(charts.title(say("trial_runtimes.title"), say("trial_runtimes.sub")))
         if api_rows.role_of(run["recipe"]) == "teacher":
             st.caption(say("trial_runtimes.teacher"))
@@ -125,8 +125,8 @@ def _unmeasured(home: Home, key: str, now: Row) -> None:
     if now["state"] == "failed":
         st.warning(say("trial_runtimes.failed", reason=now["error"] or ""))
     again = now["state"] in ("failed", "cancelled")
-    st.button(say("trial_runtimes.ask_again" if again else "trial_runtimes.ask"), key="runtimes_ask",
-              help=say("trial_runtimes.ask_help"), on_click=_ask, args=(home, key))  # fmt: skip
+    control.button(say("trial_runtimes.ask_again" if again else "trial_runtimes.ask"), key="runtimes_ask",
+                   help=say("trial_runtimes.ask_help"), on_click=_ask, args=(home, key))  # fmt: skip
 
 
 def _ask(home: Home, key: str) -> None:

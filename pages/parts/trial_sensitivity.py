@@ -12,7 +12,7 @@ from engine import api, api_rows, api_sensitivity
 from engine.figures.hover import quality_words
 from engine.home import Home
 from engine.units import format_bytes, format_seconds
-from pages.parts import charts, frame, links, subject, trial_charts, trial_html, trial_state, trial_wait, who
+from pages.parts import charts, control, frame, links, subject, trial_charts, trial_html, trial_state, trial_wait, who
 from pages.parts.trial_state import Asked
 from pages.parts.words import say
 
@@ -29,7 +29,7 @@ def panel(home: Home, run: Row, inside: Row | None, asked: Asked, look: str) -> 
         st.caption(say("trial_sensitivity.teacher"))
         return
     now = api_sensitivity.sensitivity(home, run["key"])
-    with st.container(border=True, key="trial_sense"):
+    with control.container(border=True, key="trial_sense"):
         st.html(charts.title(say("trial_sensitivity.title"), say("trial_sensitivity.sub")))
         if now["data"] is None:
             _unmeasured(home, run["key"], now, len((inside or {}).get("layers") or ()) or None)
@@ -40,7 +40,7 @@ def panel(home: Home, run: Row, inside: Row | None, asked: Asked, look: str) -> 
                 trial_charts.show(trial_charts.sensitivity(now["data"]["dense_key"], now["data"], kind, look),
                                   f"chart_sense_{kind}")  # fmt: skip
         st.caption(say("trial_sensitivity.help", count=f"{now['data']['examples']:,}"))
-    with st.container(border=True, key="trial_advice"):
+    with control.container(border=True, key="trial_advice"):
         _advice(home, run["key"], now["data"], asked)
 
 
@@ -81,8 +81,8 @@ def _unmeasured(home: Home, key: str, now: Row, layers: int | None) -> None:
         st.warning(say(f"trial_sensitivity.{now['state']}", reason=now["error"] or ""))
     seconds = format_seconds(api_sensitivity.estimate(home, key, layers))
     st.markdown(say("trial_sensitivity.why"))
-    st.button(say("trial_sensitivity.measure", seconds=seconds), key="sense_measure", type="primary",
-              help=say("trial_sensitivity.measure_help"), on_click=_ask, args=(home, key))  # fmt: skip
+    control.button(say("trial_sensitivity.measure", seconds=seconds), key="sense_measure", type="primary",
+                   help=say("trial_sensitivity.measure_help"), on_click=_ask, args=(home, key))  # fmt: skip
 
 
 def _measuring(home: Home, key: str) -> None:
@@ -135,7 +135,7 @@ def _budget(data: Row, asked: Asked) -> int:
     if asked.budget and budget != wanted:
         st.warning(say("trial_sensitivity.out_of_reach", value=f"{wanted / KILO:.2f}", **told))
     st.session_state[trial_state.widget("budget")] = budget / KILO
-    st.number_input(
+    control.number_input(
         say("trial_sensitivity.budget"), least / KILO, most / KILO, step=max(STEP, round(usual / 20, -1)) / KILO,
         format="%.2f", key=trial_state.widget("budget"), help=say("trial_sensitivity.budget_help", **told),
         on_change=_choose_budget,
@@ -160,8 +160,14 @@ def _recipe(home: Home, key: str, advice: Row) -> None:
     else:
         if state:
             st.warning(say("trial_sensitivity.run_ended", reason=measured.get("error") or state))
-        st.button(say("trial_sensitivity.run"), key="sense_run", type="primary", help=say("trial_sensitivity.run_help"),
-                  on_click=_run, args=(home, key, advice["max_bytes"]))  # fmt: skip
+        control.button(
+            say("trial_sensitivity.run"),
+            key="sense_run",
+            type="primary",
+            help=say("trial_sensitivity.run_help"),
+            on_click=_run,
+            args=(home, key, advice["max_bytes"]),
+        )
     st.caption(say("trial_sensitivity.adding"))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import streamlit as st
 
+from pages.parts import carried
 from pages.parts.words import say
 
 VIEWS = ("steps", "layers", "sensitivity", "time", "mistakes", "sure", "try", "record")
@@ -74,6 +75,7 @@ def sync() -> Asked:
         _put(address)
     asked = read(address)
     _tell_browser(asked.key)
+    carried.write(carried.own())
     for name in ("view", "layer", "shown", "label", "answer", "image", "batch"):
         value = getattr(asked, name)
         st.session_state[widget(name)] = ANY if value is None else value
@@ -105,7 +107,7 @@ def changed(name: str) -> None:
 
 
 def _address() -> dict[str, str]:
-    found = st.query_params.to_dict()
+    found = carried.own()
     return {name: found[name] for name in NAMES if name in found}
 
 
@@ -118,10 +120,8 @@ def _tell_browser(key: str) -> None:
 
 
 def _put(address: Mapping[str, str]) -> None:
-    others = {name: v for name, v in st.query_params.to_dict().items() if name not in NAMES}
-    wanted = {**address, **others}
-    if wanted != st.query_params.to_dict():
-        st.query_params.from_dict(wanted)
+    others = {name: v for name, v in carried.own().items() if name not in NAMES}
+    carried.write({**address, **others})
 
 
 def _one_of(address: Mapping[str, str], name: str, allowed: tuple[str, ...], problems: list[str]) -> str:

@@ -9,7 +9,7 @@ import streamlit as st
 
 from engine.figures.hover import quality_words
 from engine.units import format_bytes, format_count, format_ms
-from pages.parts import charts, subject, trial_charts, trial_html
+from pages.parts import charts, control, subject, trial_charts, trial_html
 from pages.parts.words import find, say
 
 Row = Mapping[str, Any]
@@ -18,17 +18,17 @@ Row = Mapping[str, Any]
 def panel(run: Row, inside: Row | None, look: str) -> None:
     """The steps (of the inspection, or the two ends as long as there is none) and the curves."""
     phases = named(inside["phases"]) if inside else ends(run)
-    with st.container(border=True, key="trial_steps"):
+    with control.container(border=True, key="trial_steps"):
         st.html(charts.title(say("trial_steps.title"), say("trial_steps.sub" if inside else "trial_steps.ends")))
         quality = run["quality"]
         stamp = f"{run['key']}:{bool(inside)}:{len(phases)}"
         drawn = trial_charts.steps(stamp, phases, quality["metric"], quality.get("direction", "maximize"), look)
         trial_charts.show(drawn, "chart_steps")
     left, right = st.columns([1.3, 1], gap="small")
-    with left, st.container(border=True, height="stretch", key="trial_table"):
+    with left, control.container(border=True, height="stretch", key="trial_table"):
         st.html(charts.title(say("trial_steps.table"), say("trial_steps.table_sub")))
         st.html(trial_html.table(_head(), [_line(p) for p in phases], numbers=1, strong=len(phases) - 1))
-    with right, st.container(border=True, height="stretch", key="trial_curves"):
+    with right, control.container(border=True, height="stretch", key="trial_curves"):
         st.html(charts.title(say("trial_steps.curves"), say("trial_steps.curves_sub")))
         if run.get("curve"):
             trial_charts.show(trial_charts.training(run["key"], run["curve"], quality["metric"], look), "chart_curves")

@@ -15,7 +15,7 @@ from engine.errors import StillhouseError
 from engine.figures import certainty, hover
 from engine.figures.certainty import Bar
 from engine.home import Home
-from pages.parts import charts, frame, links, subject, trial_html, who
+from pages.parts import charts, control, frame, links, subject, trial_html, who
 from pages.parts.words import find, say
 
 Row = Mapping[str, Any]
@@ -29,13 +29,13 @@ def panel(home: Home, run: Row, look: str) -> None:
     """Measures on the left, differences on the right, seeds below."""
     found = api_statistics.seeds(home, run["key"])
     left, right = st.columns(2, gap="small")
-    with left, st.container(border=True, height="stretch", key="sure_intervals"):
+    with left, control.container(border=True, height="stretch", key="sure_intervals"):
         st.html(charts.title(escape(say("trial_sure.intervals")), escape(say("trial_sure.intervals_sub"))))
         st.html(trial_html.table([say(f"trial_sure.head_{n}") for n in ("measure", "value", "interval", "method")],
                                  measures(api_statistics.intervals(home, run["key"]))))  # fmt: skip
-    with right, st.container(border=True, height="stretch", key="sure_differences"):
+    with right, control.container(border=True, height="stretch", key="sure_differences"):
         _differences(api_statistics.differences(home, run["key"]), found["differences"], look)
-    with st.container(border=True, key="sure_seeds"):
+    with control.container(border=True, key="sure_seeds"):
         _seeds(home, run, found, look)
 
 
@@ -72,8 +72,8 @@ def _differences(single: Mapping[str, Row], several: Mapping[str, Row], look: st
         st.caption(say("trial_sure.no_answers"))
         return
     drawn = certainty.differences_figure(rows, say("trial_sure.points_axis"), look)
-    st.plotly_chart(_in_font(drawn), key="chart_sure_gaps", theme=None, config=charts.CONFIG,
-                    alt=certainty.alt_text(rows))  # fmt: skip
+    control.plotly_chart(_in_font(drawn), key="chart_sure_gaps", theme=None, config=charts.CONFIG,
+                         alt=certainty.alt_text(rows))  # fmt: skip
     said = "".join(f"<li><b>{escape(b.name)}</b>: {escape(b.text)}</li>" for b in rows)
     st.html(f'<ul class="sh-sub">{said}</ul>')
 
@@ -92,8 +92,8 @@ def _seeds(home: Home, run: Row, found: Row, look: str) -> None:
         drawn = certainty.seeds_figure(
             dots, bar, say("trial_sure.share_axis" if scale == 100 else "trial_sure.value_axis"), look
         )
-        event = st.plotly_chart(_in_font(drawn), key="chart_sure_seeds", theme=None, config=charts.CONFIG,
-                                on_select=ON_SELECT, selection_mode="points", alt=text)  # fmt: skip
+        event = control.plotly_chart(_in_font(drawn), key="chart_sure_seeds", theme=None, config=charts.CONFIG,
+                                     on_select=ON_SELECT, selection_mode="points", alt=text)  # fmt: skip
         _open(event, run["key"])
     else:
         st.caption(say("trial_sure.one_seed"))
@@ -101,8 +101,13 @@ def _seeds(home: Home, run: Row, found: Row, look: str) -> None:
         st.caption(say("trial_sure.running", count=len(found["running"])))
         st.fragment(frame.guarded(_waiting), run_every=POLL_SECONDS)(home, run["key"], len(found["seeds"]))
     elif len(found["seeds"]) < USUAL_SEEDS and _repeatable(run):
-        st.button(say("trial_sure.more", count=USUAL_SEEDS), key="sure_more", on_click=_more,
-                  help=say("trial_sure.more_help", count=USUAL_SEEDS), args=(home, dict(run["recipe"])))  # fmt: skip
+        control.button(
+            say("trial_sure.more", count=USUAL_SEEDS),
+            key="sure_more",
+            on_click=_more,
+            help=say("trial_sure.more_help", count=USUAL_SEEDS),
+            args=(home, dict(run["recipe"])),
+        )
 
 
 def _seed(row: Row, metric: str) -> str:

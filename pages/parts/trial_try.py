@@ -16,7 +16,7 @@ from engine.errors import StillhouseError
 from engine.home import Home
 from engine.modalities import TEXT
 from engine.units import format_bytes, format_ms
-from pages.parts import charts, subject, trial_html, trial_state, trial_typed
+from pages.parts import charts, control, subject, trial_html, trial_state, trial_typed
 from pages.parts.trial_state import Asked
 from pages.parts.words import find, line, say
 
@@ -31,10 +31,10 @@ def panel(home: Home, run: Row, asked: Asked, complete: bool) -> None:
     """The example on the left, the answers beside it. ``complete``: the point is inspected, so all files are made."""
     is_text = subject.modality() == TEXT
     left, right = st.columns([1, 1.6] if is_text else [1, 3.2], gap="small")
-    with left, st.container(border=True, height="stretch", key="trial_picture"):
+    with left, control.container(border=True, height="stretch", key="trial_picture"):
         choose = trial_typed.chosen if is_text else _chosen
         pixels, label = choose(run["recipe"]["task"], asked)
-    with right, st.container(border=True, height="stretch", key="trial_answers"):
+    with right, control.container(border=True, height="stretch", key="trial_answers"):
         st.html(charts.title(say("trial_try.title"), say("trial_try.sub")))
         if pixels is not None:
             _answers(home, run, pixels, label, complete, None if label is None else asked.image)
@@ -43,8 +43,8 @@ def panel(home: Home, run: Row, asked: Asked, complete: bool) -> None:
 def _chosen(task: str, asked: Asked) -> tuple[Pixels | None, int | None]:
     """The uploaded image, else the validation image of the address with its label."""
     st.html(charts.title(say("trial_try.image"), say("trial_try.image_sub")))
-    sent = st.file_uploader(say("trial_try.upload"), KINDS, key="trial_upload", help=say("trial_try.upload_help"),
-                            max_upload_size=MOST_MEGABYTES)  # fmt: skip
+    sent = control.file_uploader(say("trial_try.upload"), KINDS, key="trial_upload", help=say("trial_try.upload_help"),
+                                 max_upload_size=MOST_MEGABYTES)  # fmt: skip
     if sent is not None:
         return _uploaded(sent.getvalue()), None
     labels = api_images.validation(task).labels
@@ -55,12 +55,12 @@ def _chosen(task: str, asked: Asked) -> tuple[Pixels | None, int | None]:
         st.session_state[trial_state.widget("image")] = place
     pixels = api_trial.images(task, [place])[0]
     st.html(trial_html.image(pixels, say("trial_try.alt", number=place)))
-    st.number_input(
+    control.number_input(
         say("trial_try.number"), 0, count - 1, key=trial_state.widget("image"), args=("image",),
         on_change=trial_state.changed, help=say("trial_try.number_help", most=count - 1),
     )  # fmt: skip
-    st.button(say("trial_try.another"), key="trial_another", help=say("trial_try.another_help"), on_click=_another,
-              args=(count,), width="stretch")  # fmt: skip
+    control.button(say("trial_try.another"), key="trial_another", help=say("trial_try.another_help"), on_click=_another,
+                   args=(count,), width="stretch")  # fmt: skip
     return pixels, int(labels[place])
 
 

@@ -10,7 +10,7 @@ from engine import api_texts
 from engine.api_images import validation
 from engine.api_texts import Ids
 from engine.errors import StillhouseError
-from pages.parts import charts, texts, trial_state
+from pages.parts import charts, control, texts, trial_state
 from pages.parts.trial_state import Asked
 from pages.parts.words import line, say
 
@@ -20,9 +20,9 @@ FIELD_PIXELS = 150
 def chosen(task: str, asked: Asked) -> tuple[Ids | None, int | None]:
     """The ids of the typed text, else of the validation text of the address with its label."""
     st.html(charts.title(say("trial_typed.title"), say("trial_typed.sub")))
-    typed = st.text_area(say("trial_typed.own"), key="trial_own_text", height=FIELD_PIXELS,
-                         max_chars=api_texts.MOST_CHARACTERS, placeholder=say("trial_typed.example"),
-                         help=say("trial_typed.own_help"))  # fmt: skip
+    typed = control.text_area(say("trial_typed.own"), key="trial_own_text", height=FIELD_PIXELS,
+                              max_chars=api_texts.MOST_CHARACTERS, placeholder=say("trial_typed.example"),
+                              help=say("trial_typed.own_help"))  # fmt: skip
     if typed and typed.strip():
         return _own(task, typed), None
     labels = validation(task).labels
@@ -32,12 +32,12 @@ def chosen(task: str, asked: Asked) -> tuple[Ids | None, int | None]:
         place = 0
         st.session_state[trial_state.widget("image")] = place
     st.html(texts.box(api_texts.texts(task, [place])[0], say("trial_typed.alt", number=place)))
-    st.number_input(
+    control.number_input(
         say("trial_try.number"), 0, count - 1, key=trial_state.widget("image"), args=("image",),
         on_change=trial_state.changed, help=say("trial_try.number_help", most=count - 1),
     )  # fmt: skip
-    st.button(say("trial_try.another"), key="trial_another", help=say("trial_try.another_help"), width="stretch",
-              on_click=_another, args=(count,))  # fmt: skip
+    control.button(say("trial_try.another"), key="trial_another", help=say("trial_try.another_help"), width="stretch",
+                   on_click=_another, args=(count,))  # fmt: skip
     return api_texts.ids(task, [place])[0], int(labels[place])
 
 

@@ -13,7 +13,7 @@ from engine import api, api_rows, api_trial
 from engine.errors import StillhouseError
 from engine.home import Home
 from engine.units import format_seconds
-from pages.parts import charts, curves, frame, links, progress, trial_pick, who
+from pages.parts import charts, control, curves, frame, links, progress, trial_pick, who
 from pages.parts.words import find, line, say
 
 Status = Mapping[str, Any]
@@ -23,7 +23,7 @@ ASKED, ALIVE = "_inspections", ("queued", "running")
 def unfinished(home: Home, run: Status, look: str) -> None:
     """A trial without a result: its progress while it runs, else the reason and a button that runs it again."""
     alive = run["state"] in ALIVE
-    with st.container(border=True, key="trial_state"):
+    with control.container(border=True, key="trial_state"):
         recipe = run["recipe"]
         named = trial_pick.words_of({**api_rows.settings(recipe), "role": api_rows.role_of(recipe)})
         st.html(charts.title(escape(named), say("trial_head.key", short=run["key"][: links.SHOWN_KEY])))
@@ -32,9 +32,15 @@ def unfinished(home: Home, run: Status, look: str) -> None:
         else:
             reason = run.get("error") or ""
             st.warning(say(f"trial_wait.{run['state']}", reason=reason))
-            st.button(say("trial_wait.again"), key="trial_again", type="primary", help=say("trial_wait.again_help"),
-                      on_click=_again, args=(home, run["recipe"]))  # fmt: skip
-    with st.expander(say("trial_record.recipe")):
+            control.button(
+                say("trial_wait.again"),
+                key="trial_again",
+                type="primary",
+                help=say("trial_wait.again_help"),
+                on_click=_again,
+                args=(home, run["recipe"]),
+            )
+    with control.expander(say("trial_record.recipe"), key="trial_recipe_shown"):
         st.code(json.dumps(run["recipe"], indent=1), language="json")
 
 
@@ -42,7 +48,7 @@ def running(home: Home, key: str, look: str) -> None:
     """A point that has a result may be measured again: a shipped one here, or one whose test reading is missing."""
     state = api.status(home, key)["state"]
     if state in ALIVE:
-        with st.container(border=True, key="trial_state"):
+        with control.container(border=True, key="trial_state"):
             st.fragment(frame.guarded(_running), run_every=1.0)(home, key, state, look)
 
 
@@ -58,8 +64,8 @@ def inspection(home: Home, key: str) -> dict[str, Any] | None:
     if now["state"] == "failed":
         st.warning(say("trial_wait.inspect_failed", reason=now.get("error") or ""))
     if now["state"] in ("failed", "cancelled"):
-        st.button(say("trial_wait.inspect_again"), key="inspect_again", help=say("trial_wait.inspect_help"),
-                  on_click=_ask_again, args=(home, key))  # fmt: skip
+        control.button(say("trial_wait.inspect_again"), key="inspect_again", help=say("trial_wait.inspect_help"),
+                       on_click=_ask_again, args=(home, key))  # fmt: skip
     elif now["state"] in ALIVE:
         st.fragment(frame.guarded(_inspecting), run_every=1.0)(home, key, now["state"])
     return None
@@ -101,7 +107,7 @@ def _inspecting(home: Home, key: str, seen: str) -> None:
     now = api_trial.inspection(home, key)
     if now["state"] not in ALIVE:
         st.rerun()
-    with st.container(border=True, key="inspecting"):
+    with control.container(border=True, key="inspecting"):
         share = min(1.0, max(0.0, float((now.get("progress") or {}).get("fraction") or 0.0)))
         st.progress(share, text=say("trial_wait.inspecting", doing=describe(now)))
         st.caption(say("trial_wait.inspect_why"))
@@ -114,8 +120,8 @@ def _running(home: Home, key: str, seen: str, look: str) -> None:
     share = min(1.0, max(0.0, float((status.get("progress") or {}).get("fraction") or 0.0)))
     st.progress(share, text=progress.describe(status))
     curves.live([status], look)
-    st.button(say("progress.cancel"), key="trial_cancel", help=say("progress.cancel_help"), on_click=_cancel,
-              args=(home, key))  # fmt: skip
+    control.button(say("progress.cancel"), key="trial_cancel", help=say("progress.cancel_help"), on_click=_cancel,
+                   args=(home, key))  # fmt: skip
 
 
 def _cancel(home: Home, key: str) -> None:

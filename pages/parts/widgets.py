@@ -9,7 +9,7 @@ import streamlit as st
 
 from engine import catalogue
 from engine.knobs import Knob
-from pages.parts import choices, state
+from pages.parts import choices, control, state
 from pages.parts.choices import FULL_PRECISION, Field, Form
 from pages.parts.words import count, find, number, say
 
@@ -24,14 +24,14 @@ GROUPS = ("models", "teaching", "pruning", "bits")
 def form_panel(form: Form) -> None:
     """All settings, grouped; rarely used ones wait in an expander."""
     for group in GROUPS:
-        with st.container(key=f"group_{group}"):
+        with control.container(key=f"group_{group}"):
             st.html(f'<h3 class="sh-group">{escape(say(f"group.{group}"))}</h3>')
             for field in (f for f in form.group(group) if not _rare(f)):
                 widget(field, form)
             _note(group, form)
     for field in (f for f in form.group("run") if not _rare(f)):
         widget(field, form)
-    with st.expander(say("group.more")):
+    with control.expander(say("group.more"), key="group_more"):
         for field in (f for f in form.fields if _rare(f)):
             widget(field, form)
 
@@ -43,13 +43,13 @@ def widget(field: Field, form: Form) -> None:
     if field.name == "labels":
         _labels(knob, label, help_text)
     elif field.options:
-        st.select_slider(label, field.options, key=field.name, help=help_text, format_func=_width)
+        control.select_slider(label, field.options, key=field.name, help=help_text, format_func=_width)
     elif knob.choices:
         _choices(field, label, help_text)
     elif knob.type == "bool":
-        st.toggle(label, key=field.name, help=help_text)
+        control.toggle(label, key=field.name, help=help_text)
     elif knob.type == "str":
-        st.text_input(label, key=field.name, help=help_text, max_chars=100)
+        control.text_input(label, key=field.name, help=help_text, max_chars=100)
     elif knob.log and knob.type == "float":
         _ladder(knob, label, help_text)
     elif _slides(knob) and not knob.optional:  # a slider cannot stand at nothing
@@ -90,17 +90,17 @@ def _choices(field: Field, label: str, help_text: str) -> None:
 
     options: list[Any] = [*([None] if field.knob.optional else []), *field.knob.choices]
     if field.name == "task":
-        st.selectbox(label, options, key="task", help=help_text, format_func=words, on_change=_task_changed)
+        control.selectbox(label, options, key="task", help=help_text, format_func=words, on_change=_task_changed)
     elif field.name in KINDS:
         if field.name in ("student", "assistant"):
             options = catalogue.current().students(st.session_state["task"])
-        st.selectbox(label, options, key=field.name, help=help_text, format_func=words)
+        control.selectbox(label, options, key=field.name, help=help_text, format_func=words)
     elif len(options) <= FEW:
         changed = _pruning_changed if field.name == "pruning" else None
-        st.segmented_control(label, options, key=field.name, help=help_text, format_func=words, required=True,
-                             on_change=changed or "rerun", width="stretch")  # fmt: skip
+        control.segmented_control(label, options, key=field.name, help=help_text, format_func=words, required=True,
+                                  on_change=changed or "rerun", width="stretch")  # fmt: skip
     else:
-        st.selectbox(label, options, key=field.name, help=help_text, format_func=words)
+        control.selectbox(label, options, key=field.name, help=help_text, format_func=words)
 
 
 def _task_changed() -> None:
@@ -116,14 +116,14 @@ def _pruning_changed() -> None:
 def _labels(knob: Knob, label: str, help_text: str) -> None:
     low, high = int(knob.low or 1), int(knob.high or 1)
     steps = {n for n in LADDER if low <= n < high} | {st.session_state["labels"]} - {None}
-    st.select_slider(label, [*sorted(steps), None], key="labels", help=help_text, format_func=_label_count)
+    control.select_slider(label, [*sorted(steps), None], key="labels", help=help_text, format_func=_label_count)
 
 
 def _ladder(knob: Knob, label: str, help_text: str) -> None:
     """Even steps on a scale where doubling matters; a value from the URL in between gets a step of its own."""
     low, high = knob.low or 0.0, knob.high or 1.0
     steps = {t for t in TEMPERATURES if low <= t <= high} | {low, high, st.session_state[knob.name]}
-    st.select_slider(label, sorted(steps), key=knob.name, help=help_text, format_func=number)
+    control.select_slider(label, sorted(steps), key=knob.name, help=help_text, format_func=number)
 
 
 def _label_count(value: int | None) -> str:
@@ -142,8 +142,8 @@ def _slider(field: Field, label: str, help_text: str) -> None:
     knob = field.knob
     kind = float if knob.type == "float" else int
     step = knob.step or (1 if kind is int else 0.05 if (knob.high or 0) - (knob.low or 0) <= 1 else 0.5)
-    st.slider(label, kind(knob.low or 0), kind(knob.high or 0), key=field.name, help=help_text, step=kind(step),
-              format="percent" if _is_share(knob) else None)  # fmt: skip
+    control.slider(label, kind(knob.low or 0), kind(knob.high or 0), key=field.name, help=help_text, step=kind(step),
+                   format="percent" if _is_share(knob) else None)  # fmt: skip
 
 
 def _is_share(knob: Knob) -> bool:
@@ -155,7 +155,7 @@ def _number(field: Field, label: str, help_text: str) -> None:
     kind: Any = float if knob.type == "float" else int
     bounds: Any = {k: None if v is None else kind(v) for k, v in (("min_value", knob.low), ("max_value", knob.high))}
     nothing: Any = {"value": None, "placeholder": find("option.none") or ""} if knob.optional else {}
-    st.number_input(label, key=field.name, help=help_text, step=kind(knob.step or 1), **bounds, **nothing)
+    control.number_input(label, key=field.name, help=help_text, step=kind(knob.step or 1), **bounds, **nothing)
 
 
 def _note(group: str, form: Form) -> None:
