@@ -39,6 +39,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
             "engine.execution.presence",
             "engine.preview",
             "engine.preview_text",
+            "engine.live",
         ),
         *("engine.tasks._fashion_mnist_files", "engine.search.pareto", "engine.figures", "engine.metrics"),
         *("engine.tasks._language_model_files", "engine.metrics_language", "engine.generation", "engine.bpe"),
@@ -184,7 +185,7 @@ def test_figures_read_plain_tables() -> None:
 
 def test_pages_talk_to_plain_data_only() -> None:
     targets = {t for m, t, _ in EDGES if layer(m) == "pages" and layer(t) != "pages"}
-    allowed = ("engine.api", "engine.figures", "engine.preview")
+    allowed = ("engine.api", "engine.figures", "engine.live", "engine.preview")
     assert not [t for t in targets if not t.startswith(allowed) and layer(t) != "values"]
 
 
