@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 import weakref
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +47,7 @@ class Board:
     people: int
     since: float
     names: Mapping[str, str]
-    stamp: Hashable
+    stamp: int
 
 
 @dataclass(frozen=True)

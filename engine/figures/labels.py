@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from engine.figures.labels_class import CLASS
 from engine.figures.wording import Words
 
 Labels = Mapping[str, str]
@@ -278,6 +279,7 @@ ENGLISH: Labels = {
     "short_latency_ms": "time of one",
     "short_latency32_ms": "time of 32",
     "short_macs": "multiply-adds",
+    **CLASS,
 }
 
 

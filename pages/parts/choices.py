@@ -30,7 +30,7 @@ ROUNDING = {"linear": QUANTIZER, "codebook": "share_codebook", "learned": "quant
 VIEW = ("image", "point")
 FIXED = ("task", "teacher", "student", "loss", "labels", "epochs", "pruning", "bits", "rounding", "finetune", "seed",
          "data", "without", *teachers.NAMES, *VIEW)  # fmt: skip
-RESERVED = ("embed", "embed_options", *carried.NAMES)
+RESERVED = ("embed", "embed_options", *carried.NAMES, "visit", "class_cost")
 
 
 def read(source: Mapping[str, Any], parse: bool = False) -> Form:
