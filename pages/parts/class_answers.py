@@ -8,7 +8,7 @@ import streamlit as st
 
 from engine import api_class, api_lessons
 from engine.home import Home
-from pages.parts import charts, class_chart, frame, who
+from pages.parts import charts, class_chart, control, frame, who
 from pages.parts.words import count, language, say
 
 
@@ -21,7 +21,7 @@ def panel(home: Home, lesson: str, look: str = "") -> None:
 
 def _panel(home: Home, lesson: str) -> None:
     own = api_class.prediction(home, who.who(), lesson)
-    with st.container(border=True, key="class_answers"):
+    with control.container(border=True, key="class_answers"):
         if own is None and not who.is_host():
             st.html(charts.title(escape(say("class_answers.title")), escape(say("class_answers.first"))))
             return

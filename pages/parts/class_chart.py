@@ -14,7 +14,7 @@ from engine.errors import unknown_name
 from engine.figures.class_points import alt_text, class_figure, class_info
 from engine.home import Home
 from engine.units import format_bytes, format_ms
-from pages.parts import charts, details, frame, links, points, story, subject, who
+from pages.parts import carried, charts, control, details, frame, links, points, story, subject, who
 from pages.parts.drawing import Drawn
 from pages.parts.remembered import by_language
 from pages.parts.words import count, labels, line, say
@@ -35,7 +35,7 @@ def panel(home: Home, task: str, look: str) -> None:
 
 def presented() -> bool:
     """Whether this page is shown to a room."""
-    return st.query_params.get("present") == "1"
+    return carried.presenting()
 
 
 def watching() -> bool:
@@ -57,15 +57,15 @@ def _live(home: Home) -> bool:
 
 def _panel(home: Home, task: str, look: str, live: bool) -> None:
     board = api_class.board(home, task)
-    with st.container(border=True, key="class_chart"):
+    with control.container(border=True, key="class_chart"):
         cost = _head(home, board)
         shown = _drawn(
             board, board.stamp, who.who(), who.shared(), cost, look, presented(), _measure(), _teacher(home, task)
         )
-        st.plotly_chart(shown[0], key="chart_class", theme=None, config=charts.CONFIG, alt=shown[1])
+        control.plotly_chart(shown[0], key="chart_class", theme=None, config=charts.CONFIG, alt=shown[1])
         st.caption(_facts(board))
         if board.points:
-            with st.expander(say("class_chart.list")):
+            with control.expander(say("class_chart.list"), key="class_list"):
                 st.html(_table(board, board.stamp, who.who(), who.shared()))
     if live and not _live(home):
         st.rerun()  # nothing is on its way any more: the page is drawn once more and then rests
@@ -79,10 +79,10 @@ def _head(home: Home, board: Board) -> str:
     with which:
         cost = _cost()
     if who.is_host():
-        with begin.popover(say("class_chart.clear"), key="class_clear", help=say("class_chart.clear_help"),
+        with begin, control.popover(say("class_chart.clear"), key="class_clear", help=say("class_chart.clear_help"),
                            width="stretch"):  # fmt: skip
             st.markdown(say("class_chart.clear_sure"))
-            st.button(say("class_chart.clear_yes"), key="class_clear_yes", type="primary", on_click=_clear,
+            control.button(say("class_chart.clear_yes"), key="class_clear_yes", type="primary", on_click=_clear,
                       args=(home,), help=say("class_chart.clear_help"))  # fmt: skip
     return cost
 
@@ -94,9 +94,9 @@ def _cost() -> str:
         st.session_state[ASKED], st.session_state[COST] = asked, asked if asked in COSTS else COSTS[0]
     elif COST not in st.session_state:  # the widget was not drawn for a while and has forgotten
         st.session_state[COST] = asked if asked in COSTS else COSTS[0]
-    st.segmented_control(say("class_chart.cost"), COSTS, key=COST, required=True, width="stretch", on_change=_chosen,
-                         format_func=lambda name: say(f"class_chart.{name}"), label_visibility="collapsed",
-                         help=say("class_chart.cost_help"))  # fmt: skip
+    control.segmented_control(say("class_chart.cost"), COSTS, key=COST, required=True, width="stretch",
+                              format_func=lambda name: say(f"class_chart.{name}"), label_visibility="collapsed",
+                              on_change=_chosen, help=say("class_chart.cost_help"))  # fmt: skip
     if asked not in COSTS:
         st.warning(say("url.kept", problem=line(unknown_name(say("url.where", name=COST), asked[:40], COSTS))))
     return str(st.session_state[COST])
