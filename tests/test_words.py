@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import string
+import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,31 @@ def test_chinese_is_written_as_technical_chinese_is() -> None:
         if HALF_WIDTH.search(bare) or NO_SPACE.search(bare) or TWICE.search(bare):
             wrong.append(f"{key}: {said}")
     assert wrong == []
+
+
+def _bold_breaks(said: str) -> bool:
+    """Whether Markdown would not see a ``**`` as what it is meant to be (CommonMark's flanking rules).
+
+    Without spaces between words that happens in Chinese: a bold text that ends in a sign (or a filled-in "%") must be
+    followed by a space or a sign.
+    """
+    parts = said.split("**")
+    for i, part in enumerate(parts[:-1]):
+        before, after = part[-1:], parts[i + 1][:1]
+        inner, outer = (after, before) if i % 2 == 0 else (before, after)
+        sign = bool(inner) and (inner in "{}%×" or unicodedata.category(inner)[0] in "PS")
+        if i % 2 == 0 and inner == "{":  # numbers and names begin what is filled in
+            sign = False
+        if not inner or inner.isspace() or (sign and outer and not outer.isspace() and outer.isalnum()):
+            return True
+    return False
+
+
+@pytest.mark.parametrize("spoken", OTHERS)
+def test_bold_is_bold(spoken: str) -> None:
+    assert [f"{key}: {said}" for key, _, said in _pairs(spoken) if _bold_breaks(said)] == []
+    assert _bold_breaks("**90 %**的")
+    assert not _bold_breaks("**90 %** 的，**好**的")
 
 
 @pytest.mark.parametrize("path", sorted(words.FOLDER.rglob("*.json")), ids=lambda p: str(p.relative_to(words.FOLDER)))
