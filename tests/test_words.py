@@ -93,7 +93,7 @@ def test_chinese_is_written_as_technical_chinese_is() -> None:
     """Full-width punctuation; a space between Chinese and Latin letters or digits, and none elsewhere."""
     wrong = []
     for key, _, said in _pairs("zh"):
-        bare = re.sub(r"</?\w+[^>]*>|\*\*|`", "", said)
+        bare = re.sub(r"</?\w+[^>]*>|\*\* ?|`", "", said)
         bare = re.sub(r"\s*\{[^{}]*\}\s*", "，", bare)  # what is filled in may be of either kind
         if HALF_WIDTH.search(bare) or NO_SPACE.search(bare) or TWICE.search(bare):
             wrong.append(f"{key}: {said}")
