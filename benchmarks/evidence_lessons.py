@@ -1,0 +1,200 @@
+"""Do the lessons' experiments show what the lessons say? `make evidence` runs this and writes docs/evidence/lessons.md.
+
+    python -m benchmarks.evidence_lessons [--home build/lessons] [--lessons NAME ...] [--seeds 10] [--report]
+
+Each lesson's two runs are asked for as the page asks for them, with each seed from 0 on, in a home of their own that
+was empty before, with a runner of two workers that is started for them: the seconds are those of somebody's first
+lesson on this machine. What was measured stays in those homes: an interrupted command goes on where it stopped, and a
+changed check is read anew from the same answers. About 50 minutes on two idle cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.evidence_methods import about
+from engine import api, api_lessons
+from engine.errors import TrialFailedError
+from engine.files import atomic_write
+from engine.home import Home
+from engine.lesson_check import Finding
+from engine.lesson_words import UNDECIDED
+from engine.lessons import Lesson
+from pages.parts import choices
+
+OUT = Path(__file__).resolve().parents[1] / "docs" / "evidence" / "lessons.md"
+SEEDS, LEAST, MOST_UNDECIDED, LIMIT = 10, 9, 2, 60
+NOTE = "lesson.json"
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One lesson with one seed: what its check says, the results of both runs, and how long a learner waits."""
+
+    seed: int
+    finding: Finding
+    first: Mapping[str, Any]
+    second: Mapping[str, Any]
+    seconds: float
+    load: float
+
+
+def recipes(lesson: Lesson, seed: int) -> list[Json]:
+    """The recipes of both runs in JSON, from the settings that the page *Explore* would open with."""
+    found = []
+    for which in ("first", "second"):
+        form = choices.read({**lesson.experiment.settings(which), "seed": str(seed)}, parse=True)
+        if form.problems:
+            raise SystemExit(f"lessons/{lesson.name}.toml: {which}: {form.problems[0]}")
+        found.append(choices.to_recipe(form))
+    return found
+
+
+def measure(lesson: Lesson, seed: int, folder: Path) -> None:
+    """Run both recipes in the home ``folder`` and note the seconds; this process's end lets the runner go."""
+    home = Home.locate(str(folder))
+    started = time.monotonic()
+    api.ensure_runner(home)
+    keys = [api.submit(home, recipe, companions=False)["key"] for recipe in recipes(lesson, seed)]
+    for key, ended in api.wait(home, keys).items():
+        if ended["state"] != "done":
+            raise TrialFailedError(f"{lesson.name}, seed {seed}: {key} {ended['state']}: {ended['error']}")
+    row = {"keys": keys, "seconds": time.monotonic() - started, "load": os.getloadavg()[0]}
+    atomic_write(folder / NOTE, json.dumps(row))
+
+
+def ensure(lesson: Lesson, seed: int, root: Path) -> None:
+    """Measure what is missing, in a process of its own."""
+    folder = root / f"{lesson.name}-{seed}"
+    if run_of(lesson, seed, root) is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "benchmarks.evidence_lessons", "--one", lesson.name, str(seed)]
+        subprocess.run([*command, "--home", str(root)], check=True)
+
+
+def run_of(lesson: Lesson, seed: int, root: Path) -> Run | None:
+    """What is there of a lesson and a seed; None where it was not measured, or with other settings."""
+    folder = root / f"{lesson.name}-{seed}"
+    if not (folder / NOTE).exists():
+        return None
+    home, row = Home.locate(str(folder)), json.loads((folder / NOTE).read_text(encoding="utf-8"))
+    if row["keys"] != [api.check(recipe).key for recipe in recipes(lesson, seed)]:
+        return None
+    found = api_lessons.finding(home, lesson.check, *row["keys"])
+    if found is None:
+        return None
+    first, second = (api.result(home, key) for key in row["keys"])
+    return Run(seed, found, first, second, row["seconds"], row["load"])
+
+
+def held(lesson: Lesson, runs: Sequence[Run], asked: int) -> bool:
+    """Whether the claim came out nearly always and was seldom undecided; scaled where fewer than ten seeds ran."""
+    came = Counter(run.finding.outcome for run in runs)
+    share = len(runs) / SEEDS
+    return (
+        len(runs) == asked and came[lesson.check.claim] >= LEAST * share and came[UNDECIDED] <= MOST_UNDECIDED * share
+    )
+
+
+def report(found: Sequence[tuple[Lesson, Sequence[Run]]], seeds: int) -> str:
+    """The page."""
+    rows = [_row(lesson, runs, seeds) for lesson, runs in found]
+    parts = [HEAD.format(about=about(), seeds=seeds, least=LEAST, most=MOST_UNDECIDED, limit=LIMIT), *rows, ""]
+    return "\n".join([*parts, *(_part(lesson, runs) for lesson, runs in found if runs)])
+
+
+HEAD = """# Do the lessons' experiments show what the lessons say?
+
+Written by `make evidence` ({about}). Each lesson of the page *Learn* lets two recipes run with the learner's seed and
+judges the prediction by the 95 % interval of their paired difference on the same validation examples (of times and
+sizes: by their ratio) against a margin that stands in the lesson's file. Here the same with {seeds} seeds, each from an
+empty home with a runner of two workers that starts with it. *Claim*: the outcome that the lesson expects; it *holds*
+where it came with {least} of 10 seeds at least and {most} of 10 at most were undecided. Seconds: from the click to both
+results, with the first seed and the median of all, beside the mean load of the machine (two cores: other work ran
+beside it where the load is above 2); {limit} at most are meant, on an idle machine.
+
+| lesson | measure | margin | claim | more | same | less | undecided | holds | mean (range) | seconds | median | load |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"""
+
+
+def _row(lesson: Lesson, runs: Sequence[Run], seeds: int) -> str:
+    check, came = lesson.check, Counter(run.finding.outcome for run in runs)
+    counts = [str(came[o]) for o in ("more", "same", "less", UNDECIDED)]
+    values = [run.finding.value for run in runs]
+    said = f"{fmean(values):.3g} ({min(values):.3g} to {max(values):.3g})" if runs else ""
+    waits = [f"{runs[0].seconds:.0f}", f"{median(r.seconds for r in runs):.0f}"] if runs else ["", ""]
+    load = f"{fmean(r.load for r in runs):.1f}" if runs else ""
+    name = f"[`{lesson.name}`](#{lesson.name})"
+    of = f"{check.measure} of {check.of}" if check.of else check.measure
+    verdict = "**yes**" if held(lesson, runs, seeds) else "no"
+    cells = [name, of, f"{check.margin:g}", check.claim, *counts, verdict, said, *waits, load]
+    return "| " + " | ".join(cells) + " |"
+
+
+def _part(lesson: Lesson, runs: Sequence[Run]) -> str:
+    words = lesson.say("en")
+    lines = [f"## {lesson.name}", "", f"{words.predict}", "", f"First: {words.first}. Second: {words.second}.", "",
+             "| seed | first, quality | second, quality | first, bytes | second, bytes | finding (95 %) | outcome |",
+             "| --- | --- | --- | --- | --- | --- | --- |"]  # fmt: skip
+    for run in runs:
+        sides = (run.first, run.second)
+        quality = [f"{100 * side['quality']['value']:.1f} %" for side in sides]
+        sizes = [f"{side['cost']['packed_bytes']:,}" for side in sides]
+        said = f"{run.finding.value:.3g} ({run.finding.low:.3g} to {run.finding.high:.3g})"
+        lines.append("| " + " | ".join([str(run.seed), *quality, *sizes, said, run.finding.outcome]) + " |")
+    return "\n".join([*lines, ""])
+
+
+def chosen(names: Sequence[str]) -> list[Lesson]:
+    """The lessons of these names, all where there are none."""
+    return [api_lessons.find(name) for name in names] if names else list(api_lessons.known().values())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what is missing, write the page; 1 while a lesson does not hold."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--home", default="build/lessons", help="the folder in which each run's home is")
+    parser.add_argument("--lessons", nargs="+", default=[], metavar="NAME", help="some; the page is not written")
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="from 0 on")
+    parser.add_argument("--report", action="store_true", help="run nothing, write the page from what is there")
+    parser.add_argument("--one", nargs=2, metavar=("NAME", "SEED"), help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    root = Path(options.home).resolve()
+    if options.one:
+        name, seed = options.one
+        measure(api_lessons.find(name), int(seed), root / f"{name}-{seed}")
+        return 0
+    lessons = chosen(options.lessons)
+    for seed in () if options.report else range(options.seeds):
+        for lesson in lessons:
+            ensure(lesson, seed, root)
+            print(_row(lesson, _runs(lesson, options.seeds, root), options.seeds), file=sys.stderr, flush=True)
+    found = [(lesson, _runs(lesson, options.seeds, root)) for lesson in lessons]
+    text = report(found, options.seeds)
+    print(text)
+    if not options.lessons:
+        atomic_write(OUT, text)
+    return int(not all(held(lesson, runs, options.seeds) for lesson, runs in found))
+
+
+def _runs(lesson: Lesson, seeds: int, root: Path) -> list[Run]:
+    found = (run_of(lesson, seed, root) for seed in range(seeds))
+    return [run for run in found if run is not None]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
