@@ -85,7 +85,10 @@ def test_the_same_marks_stand_in_both(spoken: str) -> None:
 
 @pytest.mark.parametrize("spoken", OTHERS)
 def test_no_sentence_is_left_in_english(spoken: str) -> None:
-    left = [key for key, usual, other in _pairs(spoken) if other == usual and SENTENCE.search(usual)]
+    typed = re.compile(r"stillhouse |[A-Z]+\.\n")  # what is typed into a terminal, lines of Shakespeare
+    left = [
+        k for k, usual, other in _pairs(spoken) if other == usual and SENTENCE.search(usual) and not typed.match(usual)
+    ]
     assert left == []
 
 
