@@ -15,7 +15,7 @@ from engine.units import format_bytes, format_ms
 from pages.parts import control, front_filters, links, story
 from pages.parts.front_data import Shown
 from pages.parts.front_state import LIMITS
-from pages.parts.words import count, find, say
+from pages.parts.words import count, find, inside, say, sentences
 
 Row = Mapping[str, Any]
 
@@ -38,7 +38,7 @@ def _best(shown: Shown, answer: Mapping[str, Any]) -> None:
         head = say("front_answer.best", limits=_limits(shown), fits=count(answer["fits"]), of=count(answer["of"]))
         _said(head, say("front_answer.point", numbers=_numbers(row), recipe=story.recipe_words(row), notes=_notes(row)))
         said = [_floor(answer, shown), _second(answer, second, shown)]
-        st.html(f'<p class="sh-sub">{" ".join(story.html(s) for s in said if s)}</p>')
+        st.html(f'<p class="sh-sub">{story.html(sentences(*said))}</p>')
     with buttons:
         _open(row, say("front_answer.open_best"))
         if second is not None:
@@ -55,15 +55,15 @@ def _second(answer: Mapping[str, Any], second: Row | None, shown: Shown) -> str:
         return said
     if basis == "seeds":
         sure = say("front_answer.over_seeds", share=_share(answer["probability"]), images=count(answer["images"]))
-        return f"{said} {sure}{_tied(answer)}"
+        return sentences(said, sure, _tied(answer))
     if basis != "paired":
-        return f"{said} {say(f'front_answer.basis_{basis}')}"
+        return sentences(said, say(f"front_answer.basis_{basis}"))
     sure = say("front_answer.probability", share=_share(answer["probability"]), images=count(answer["images"]))
-    return f"{said} {sure}{_tied(answer)}"
+    return sentences(said, sure, _tied(answer))
 
 
 def _tied(answer: Mapping[str, Any]) -> str:
-    return f" {say('front_answer.tied')}" if answer.get("tied") else ""
+    return say("front_answer.tied") if answer.get("tied") else ""
 
 
 def _floor(answer: Mapping[str, Any], shown: Shown) -> str:
@@ -111,8 +111,8 @@ def _why(shown: Shown) -> str:
         return say("front_answer.why_both")
     if answer["reason"] == "quality":
         return say("front_answer.why_quality", value=quality_words(nearest["quality"], shown.metric))
-    parts = [say("front_answer.why_cost", name=front_filters.label("cost", name).lower(), value=cost_words(v, name))
-             if v is not None else say("front_answer.why_missing", name=front_filters.label("cost", name).lower())
+    parts = [say("front_answer.why_cost", name=inside(front_filters.label("cost", name)), value=cost_words(v, name))
+             if v is not None else say("front_answer.why_missing", name=inside(front_filters.label("cost", name)))
              for name, v in nearest.items() if name in shown.limits[0]]  # fmt: skip
     return say("front_answer.why_costs", parts=say("story.and").join(parts))
 

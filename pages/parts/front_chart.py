@@ -19,7 +19,7 @@ from pages.parts import charts, control, front_filters, links, words
 from pages.parts.drawing import Drawn
 from pages.parts.front_data import Shown
 from pages.parts.remembered import by_language
-from pages.parts.words import count, say
+from pages.parts.words import count, inside, say, sentences
 
 HEIGHT = 430
 OPENED = "_front_clicked"
@@ -111,7 +111,7 @@ def _drawn(_shown: Shown, _info: FrontInfo, stamp: int, theme: str) -> tuple[Dra
 
 def _title(shown: Shown) -> str:
     quality, cost = front_filters.label("quality", shown.quality), front_filters.label("cost", shown.cost)
-    return escape(say("front_chart.title", quality=quality, cost=cost.lower()))
+    return escape(say("front_chart.title", quality=quality, cost=inside(cost)))
 
 
 def _sub(shown: Shown) -> str:
@@ -119,7 +119,7 @@ def _sub(shown: Shown) -> str:
     said = say("front_chart.sub")
     if away and shown.cost.startswith("latency"):
         name = next((m["name"] for m in shown.table.machines if m["id"] == shown.view.machine), shown.view.machine)
-        said += " " + say("front_chart.foreign", count=count(away), name=name)
+        said = sentences(said, say("front_chart.foreign", count=count(away), name=name))
     return escape(said)
 
 

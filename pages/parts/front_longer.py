@@ -17,7 +17,7 @@ from engine.units import format_seconds
 from pages.parts import charts, control, frame, front_chart, links, story, subject, who
 from pages.parts.front_data import Shown
 from pages.parts.remembered import by_language
-from pages.parts.words import count, find, labels, line, say
+from pages.parts.words import count, find, labels, line, say, sentences
 
 USUAL_TIMES, USUAL_COUNT, MOST = 4, 5, 12
 ROW_PIXELS = 35
@@ -61,7 +61,7 @@ def advice(step: Json, metric: str, trusted: float) -> str:
     if tries > 1:
         left = _points(whole["tops"][tries], metric)
         cost = say("front_longer.cost_more", regret=regret, tries=count(tries), left=left)
-    return say(f"front_longer.{whole['verdict']}", numbers=numbers) + " " + cost
+    return sentences(say(f"front_longer.{whole['verdict']}", numbers=numbers), cost)
 
 
 def _finalists(home: Home, shown: Shown) -> None:
@@ -121,7 +121,7 @@ def _planned(plan: Json, times: int) -> str:
     if plan["refused"]:
         reason = plan["refused"][0]["reason"]
         said.append(say("front_longer.refused", count=count(len(plan["refused"])), reason=reason))
-    return " ".join(said)
+    return sentences(*said)
 
 
 def _chosen(plan: Json, shown: Shown) -> None:
@@ -166,7 +166,7 @@ def _knob_words(knobs: Sequence[Json]) -> str:
     sides = [[_name(k["knob"]) for k in known if k["advised"] == advised] for advised in (True, False)]
     said = [say(f"front_longer.{name}", knobs=say("story.comma").join(side))
             for name, side in zip(("knobs_yes", "knobs_no"), sides, strict=True) if side]  # fmt: skip
-    return " ".join(said)
+    return sentences(*said)
 
 
 def _figures(answer: Json, step: Json, shown: Shown, theme: str) -> None:
@@ -244,7 +244,7 @@ def _sources(answer: Json, step: Json) -> str:
         (bool(shipped and about), lambda: say("front_longer.from_atlas", count=count(shipped), **about)),
     ]
     said = [write() for wanted, write in parts if wanted]
-    return " ".join([*said, say("front_longer.how")])
+    return sentences(*said, say("front_longer.how"))
 
 
 def _name(knob: str) -> str:

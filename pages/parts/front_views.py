@@ -18,7 +18,7 @@ from engine.home import Home
 from pages.parts import charts, control, frame, front_filters, front_longer, front_state, links, subject
 from pages.parts.front_data import Shown
 from pages.parts.remembered import by_language
-from pages.parts.words import count, find, labels, say
+from pages.parts.words import count, find, labels, say, sentences
 
 Row = Mapping[str, Any]
 MOST_HEIGHT, ROW_PIXELS = 460, 36
@@ -127,7 +127,8 @@ def _columns() -> dict[str, Any]:
 def _parallel(shown: Shown, theme: str) -> None:
     drawn, alt, total, left_out = _lines(shown, shown.stamp, theme)
     said = say("front_view.parallel_help", count=count(total))
-    st.caption(said if not left_out else f"{said} {say('front_view.parallel_rest', count=count(left_out))}")
+    rest = say("front_view.parallel_rest", count=count(left_out)) if left_out else ""
+    st.caption(sentences(said, rest))
     with control.container(key="front_parallel"):
         control.plotly_chart(drawn, key="chart_parallel", theme=None, config=charts.CONFIG, alt=alt)
 

@@ -12,7 +12,7 @@ from engine import api_methods, preview
 from engine.api_methods import Entry, Pictures
 from engine.errors import InputError, StillhouseError
 from pages.parts import charts, methods_charts, methods_html, methods_lesson, texts, trial_html
-from pages.parts.words import count, line, number, say
+from pages.parts.words import count, line, number, say, sentences
 
 Facts = Mapping[str, Any]
 MOST_NAMES, MOST_LINES = 40, 6
@@ -87,7 +87,7 @@ def told(facts: Facts) -> str:
     if facts["earlier"]:
         names = ", ".join(stage["name"] for stage in facts["earlier"])
         parts.append(say("methods_picture.earlier", names=names))
-    return " ".join(parts)
+    return sentences(*parts)
 
 
 def _columns(facts: Facts) -> int:

@@ -10,7 +10,7 @@ import streamlit as st
 from engine import api
 from engine.home import Home
 from pages.parts import control, details, frame, state, who
-from pages.parts.words import say
+from pages.parts.words import say, sentences
 
 Row = Mapping[str, Any]
 
@@ -23,7 +23,7 @@ def note(home: Home, task: str, rows: Sequence[Row]) -> None:
         return
     text, button = st.columns([1.6, 1], vertical_alignment="center")
     said = say("shipped.note", machine=foreign.get("machine") or "", when=details.when(foreign["created"]))
-    text.caption(f"{say('chart.click')} {said}")
+    text.caption(sentences(say("chart.click"), said))
     with button:
         control.button(
             say("shipped.button"),

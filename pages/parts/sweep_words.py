@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine import catalogue
-from pages.parts.words import find, say
+from pages.parts.words import find, inside, say
 
 
 def value_words(value: Any) -> str:
@@ -56,5 +56,5 @@ def _stage(stage: Mapping[str, Any]) -> str:
     row = catalogue.current().rows["stages"].get(name)
     title = str(row["title"]) if row else name
     amount = next((v for v in stage.values() if isinstance(v, (int, float)) and not isinstance(v, bool)), None)
-    lower = title[:1].lower() + title[1:]
+    lower = inside(title)
     return lower if amount is None else say("sweep_words.part", title=lower, value=f"{amount:g}")

@@ -9,7 +9,7 @@ import streamlit as st
 
 from engine.units import format_bytes
 from pages.parts import charts, control, trial_charts, trial_html
-from pages.parts.words import say
+from pages.parts.words import listed, say, sentences
 
 Row = Mapping[str, Any]
 COLUMNS = ("layer", "tensor", "container", "count", "bytes", "nominal", "entropy", "context", "why")
@@ -45,7 +45,7 @@ def _head() -> list[str]:
 def _line(row: Row) -> list[str]:
     none = say("trial_bytes.none")
     sizes = [row["bytes"], row["nominal_bytes"], row["entropy_bytes"], row["context_bytes"]]
-    how = ", ".join(say(f"trial_bytes.container.{n}") for n in row["container"])
+    how = listed(say(f"trial_bytes.container.{n}") for n in row["container"])
     told = [none if s is None else format_bytes(s) for s in sizes]
     reason = say(f"trial_bytes.short.{row['why']}") if row["why"] else none
     return [str(row["layer"] or none), str(row["tensor"]), how, f"{row['count']:,}", *told, reason]
@@ -53,4 +53,4 @@ def _line(row: Row) -> list[str]:
 
 def _reasons(rows: list[Row]) -> str:
     """Each reason that occurs, once, in a sentence."""
-    return " ".join(say(f"trial_bytes.why.{w}") for w in sorted({str(r["why"]) for r in rows if r["why"]}))
+    return sentences(*(say(f"trial_bytes.why.{w}") for w in sorted({str(r["why"]) for r in rows if r["why"]})))

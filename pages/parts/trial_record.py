@@ -16,7 +16,7 @@ from engine import api, api_people
 from engine.home import Home
 from engine.units import format_seconds
 from pages.parts import charts, control, details, links, trial_html
-from pages.parts.words import find, say
+from pages.parts.words import find, listed, say
 
 Row = Mapping[str, Any]
 ZIP, SHELL, JSON = ".zip", "shell", "json"
@@ -91,7 +91,7 @@ def _made(home: Home, view: Row) -> None:
     wanted = view["wanted_by"]
     if wanted:
         names = api_people.names(home)
-        people = ", ".join(names.get(w) or (say("who.local") if w == api.LOCAL else say("who.guest", short=w[:4]))
+        people = listed(names.get(w) or (say("who.local") if w == api.LOCAL else say("who.guest", short=w[:4]))
                            for w in wanted)  # fmt: skip
         st.caption(say("trial_record.wanted", people=people))
     for sweep in view["sweeps"]:

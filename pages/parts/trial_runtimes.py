@@ -13,7 +13,7 @@ from engine.home import Home
 from engine.units import format_bytes, format_ms
 from pages.parts import charts, control, frame, subject, trial_html, trial_wait, who
 from pages.parts.trial_state import BATCHES
-from pages.parts.words import find, say, times
+from pages.parts.words import find, say, sentences, times
 
 Row = Mapping[str, Any]
 COLUMNS = ("runtime", "quality", "difference", "onnx", "packed", *BATCHES)
@@ -46,7 +46,7 @@ def against_training(found: Row | None) -> list[str]:
         return [say("trial_runtimes.gap_same")]
     said = say("trial_runtimes.gap", changed=f"{100 * found['changed']:.2f} %", gap=_signed(found["gap"]))
     if found["near_ties"]:
-        said += " " + say("trial_runtimes.gap_ties", margin=f"{found['margin']:.1g}")
+        said = sentences(said, say("trial_runtimes.gap_ties", margin=f"{found['margin']:.1g}"))
     return [said]
 
 

@@ -10,7 +10,7 @@ import streamlit as st
 from engine.figures.hover import quality_words
 from engine.units import format_bytes, format_count, format_ms
 from pages.parts import charts, control, subject, trial_charts, trial_html
-from pages.parts.words import find, say
+from pages.parts.words import find, listed, say
 
 Row = Mapping[str, Any]
 
@@ -42,7 +42,7 @@ def moved_words(curve: Sequence[Row]) -> str:
     """Where the settings went that a loss learns, epoch by epoch; empty where no loss learns any."""
     names = dict.fromkeys(name for point in curve for name in point.get("moved") or {})
     values = {n: [f"{p['moved'][n]:.2f}" for p in curve if n in (p.get("moved") or {})] for n in names}
-    told = [say("trial_steps.moved_one", name=n, values=", ".join(v)) for n, v in values.items()]
+    told = [say("trial_steps.moved_one", name=n, values=listed(v)) for n, v in values.items()]
     return say("trial_steps.moved", settings="; ".join(told)) if told else ""
 
 

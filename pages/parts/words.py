@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,21 @@ def labels(**more: str) -> Mapping[str, str] | None:
     """
     found = load(language()).get("figures")
     return {**(found or {}), **more} if found or more else None
+
+
+def sentences(*said: str) -> str:
+    """Sentences one after the other, as the session's language puts them; empty ones are left out."""
+    return say("story.next").join(part for part in said if part)
+
+
+def listed(names: Iterable[Any]) -> str:
+    """Names in a row: ``a, b, c``."""
+    return say("story.comma").join(map(str, names))
+
+
+def inside(title: str) -> str:
+    """A title as it stands inside a sentence: ``Size of the ONNX file`` -> ``size of the ONNX file``."""
+    return title if title[:2].isupper() else title[:1].lower() + title[1:]
 
 
 def points(value: float) -> str:
