@@ -12,7 +12,7 @@ from pages.parts.words import say
 
 SIDEBAR_PIXELS = 324
 # in the order of the navigation; the first is where the bare address leads
-PAGES = ("explore", "sweep", "front", "trial", "results", "methods")
+PAGES = ("explore", "learn", "sweep", "front", "trial", "results", "methods")
 
 
 def main() -> None:

@@ -34,13 +34,18 @@ class Examples(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """A difference (of a cost: a ratio) with its 95 % interval and what follows; ``examples``: how many are paired."""
+    """A difference (of a cost: a ratio) with its 95 % interval and what follows; ``examples``: how many are paired.
+
+    ``first`` and ``second`` are what the two runs have by themselves: a mean, a count, milliseconds.
+    """
 
     value: float
     low: float
     high: float
     outcome: str
     examples: int
+    first: float
+    second: float
 
 
 def _log(logits: Array) -> Array:
@@ -140,7 +145,8 @@ def of_scores(check: Check, first: Array, second: Array) -> Finding:
     count = min(len(first), len(second))
     pair = metrics.paired_difference if first.dtype == bool else metrics.paired_means
     value, low, high = pair(first[:count], second[:count])
-    return Finding(value, low, high, decide(low, high, check.margin, check.answers), count)
+    outcome = decide(low, high, check.margin, check.answers)
+    return Finding(value, low, high, outcome, count, float(first[:count].mean()), float(second[:count].mean()))
 
 
 def of_answers(check: Check, first: Examples, second: Examples, label: int | None = None) -> Finding:
@@ -158,9 +164,11 @@ def of_costs(check: Check, first: Mapping[str, Any], second: Mapping[str, Any]) 
     """The finding of two results' ``cost``: exact counts, or times that each has beside the same dense student."""
     if check.measure != LATENCY:
         ratio = first[check.measure] / second[check.measure]
-        return Finding(ratio, ratio, ratio, decide_ratio(ratio, ratio, check.margin, check.answers), 0)
+        outcome = decide_ratio(ratio, ratio, check.margin, check.answers)
+        return Finding(ratio, ratio, ratio, outcome, 0, first[check.measure], second[check.measure])
     value, low, high = _times(first["latency"], second["latency"])
-    return Finding(value, low, high, decide_ratio(low, high, check.margin, check.answers), 0)
+    medians = (float(side["latency"]["median_ms"]) for side in (first, second))
+    return Finding(value, low, high, decide_ratio(low, high, check.margin, check.answers), 0, *medians)
 
 
 def _times(first: Mapping[str, Any], second: Mapping[str, Any]) -> tuple[float, float, float]:

@@ -81,6 +81,7 @@ def test_a_student_near_its_teacher_is_found_nearer(seen: tuple[Examples, Exampl
     differences = ANSWERS["kl_to_teacher"](seen[0]) - ANSWERS["kl_to_teacher"](seen[1])
     assert found.value == pytest.approx(differences.mean())
     assert (found.outcome, found.examples) == ("less", 60)
+    assert found.first - found.second == pytest.approx(found.value)
     assert lesson_check.of_answers(check, seen[0], seen[0]).outcome == "same"
 
 
@@ -99,13 +100,20 @@ def test_a_measure_beside_a_teacher_needs_one(seen: tuple[Examples, Examples]) -
 
 
 def latency(value: float, spread: float = 0.02) -> dict[str, dict[str, float]]:
-    return {"latency": {"ratio": value, "ratio_low": value / (1 + spread), "ratio_high": value * (1 + spread)}}
+    return {
+        "latency": {
+            "median_ms": 2 * value,
+            "ratio": value,
+            "ratio_low": value / (1 + spread),
+            "ratio_high": value * (1 + spread),
+        }
+    }
 
 
 def test_times_beside_one_reference() -> None:
     check = Check("latency", "less", 0.15)
     found = lesson_check.of_costs(check, latency(0.5), latency(1.0, 0.0))
-    assert (found.value, found.outcome) == (0.5, "less")
+    assert (found.value, found.outcome, found.first, found.second) == (0.5, "less", 1.0, 2.0)
     assert (found.low, found.high) == (pytest.approx(0.5 / 1.02), pytest.approx(0.5 * 1.02))
     both = lesson_check.of_costs(check, latency(0.5, 0.03), latency(1.0, 0.04))
     assert both.high / both.value == pytest.approx(math.exp(math.hypot(math.log(1.03), math.log(1.04))))
@@ -115,5 +123,5 @@ def test_times_beside_one_reference() -> None:
 
 def test_counts_are_exact() -> None:
     check = Check("macs", "same", 0.01)
-    assert lesson_check.of_costs(check, {"macs": 500}, {"macs": 500}) == (1.0, 1.0, 1.0, "same", 0)
+    assert lesson_check.of_costs(check, {"macs": 500}, {"macs": 500}) == (1, 1, 1, "same", 0, 500, 500)
     assert lesson_check.of_costs(check, {"macs": 250}, {"macs": 500}).outcome == "less"

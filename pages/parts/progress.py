@@ -129,12 +129,18 @@ def _one_a_role(shown: Sequence[Status], lead: str) -> list[Status]:
 
 
 def describe(status: Status) -> str:
-    """A run's state in half a line."""
-    doing: Status = status.get("progress") or {}
+    """A run's name and state in half a line."""
     recipe: Status = status.get("recipe") or {}
     recipe = recipe.get("recipe") or recipe.get("dense") or recipe
     role = "other_run" if status["role"] == "other" else status["role"]
-    parts = [say(f"progress.{role}", student=str(recipe.get("student", "")).replace("_", " "))]
+    name = say(f"progress.{role}", student=str(recipe.get("student", "")).replace("_", " "))
+    return " · ".join([name, *doing_of(status)])
+
+
+def doing_of(status: Status) -> list[str]:
+    """What a run does, and how long it will go on, in a few words each."""
+    doing: Status = status.get("progress") or {}
+    parts = []
     if status["state"] == "queued":
         place = status.get("place")
         parts.append(say("progress.queued", place=place) if place else say("progress.queued_next"))
@@ -149,7 +155,7 @@ def describe(status: Status) -> str:
         parts.append(say("progress.left", seconds=format_seconds(max(1, round(status["seconds_left"])))))
     if (status.get("attempt") or 1) > 1:
         parts.append(say("progress.retry", attempt=status["attempt"]))
-    return " · ".join(parts)
+    return parts
 
 
 def _signature(home: Home, shown: Sequence[Status], keys: Mapping[str, str]) -> tuple[Any, ...]:

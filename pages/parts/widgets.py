@@ -9,6 +9,7 @@ import streamlit as st
 
 from engine import catalogue
 from engine.knobs import Knob
+from engine.units import format_share
 from pages.parts import choices, control, state
 from pages.parts.choices import FULL_PRECISION, Field, Form
 from pages.parts.words import count, find, number, say
@@ -82,6 +83,17 @@ def title_of(name: str, value: Any) -> str:
         row = catalogue.current().row(KINDS[name], value)
         return str(row["title"])
     return find(f"option.{name}.{'none' if value is None else value}") or str(value).replace("_", " ")
+
+
+def value_words(name: str, value: Any) -> str:
+    """A setting's value as its widget writes it."""
+    if name == "labels":
+        return _label_count(value)
+    if name == "bits":
+        return _width(value)
+    if isinstance(value, bool) or value is None or isinstance(value, str):
+        return title_of(name, value)
+    return format_share(value) if name == "sparsity" else number(value)
 
 
 def _choices(field: Field, label: str, help_text: str) -> None:

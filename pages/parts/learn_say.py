@@ -1,0 +1,84 @@
+"""What a finding is in words: each measure in its own unit, shares in percentage points, costs as a ratio."""
+
+from __future__ import annotations
+
+from engine.figures.labels import ENGLISH
+from engine.lesson_check import LATENCY, QUALITY, Check, Finding
+from engine.units import format_bytes, format_count, format_ms, format_share
+from pages.parts import subject
+from pages.parts.words import count, labels, say, times
+
+SHARES = ("confidence", "agreement", "recall")
+BYTES = ("packed_bytes", "onnx_bytes")
+
+
+def measure(check: Check) -> str:
+    """The measure's name."""
+    name = subject.metric()
+    metric = (labels() or {}).get(f"metric_{name}") or ENGLISH.get(f"metric_{name}") or name.replace("_", " ")
+    return say(f"learn_measure.{check.measure}", metric=metric, of=check.of)
+
+
+def is_share(check: Check) -> bool:
+    """Whether the measure is a share, so that differences are percentage points."""
+    return check.measure in SHARES or (check.measure == QUALITY and subject.is_share(subject.metric()))
+
+
+def value(check: Check, number: float) -> str:
+    """What one run has."""
+    if is_share(check):
+        return format_share(number)
+    if check.measure in BYTES:
+        return format_bytes(number)
+    if check.measure == LATENCY:
+        return format_ms(number)
+    return format_count(number) if check.is_ratio else f"{number:.3f}"
+
+
+def gap(check: Check, number: float) -> str:
+    """A difference with its sign, or a ratio."""
+    if check.is_ratio:
+        return times(number)
+    shown = f"{100 * number:+.1f}" if is_share(check) else f"{number:+.3f}"
+    return shown.replace("-", "−")
+
+
+def unit(check: Check) -> str:
+    """What a difference is counted in."""
+    name = "points" if is_share(check) else "plain" if check.measure == QUALITY else "nats"
+    return say(f"learn_measure.{name}")
+
+
+def margin(check: Check) -> str:
+    """How far from no difference still counts as none."""
+    if check.is_ratio:
+        return f"{100 * check.margin:.0f} %"
+    shown = f"{100 * check.margin:g}" if is_share(check) else f"{check.margin:g}"
+    return f"{shown} {unit(check)}"
+
+
+def scaled(check: Check, number: float) -> float:
+    """A number as the chart's axis has it."""
+    return 100 * number if is_share(check) else number
+
+
+def facts(check: Check, found: Finding, first: str, second: str) -> list[tuple[str, str, str]]:
+    """What each run has, then the difference with its interval: (term, value, note)."""
+    value_, low, high = (gap(check, v) for v in (found.value, found.low, found.high))
+    told = say("learn_check.ratio" if check.is_ratio else "learn_check.difference")
+    note = say("learn_check.counted") if is_exact(check, found) else say("learn_check.interval", low=low, high=high)
+    between = value_ if check.is_ratio else f"{value_} {unit(check)}"
+    return [(first, value(check, found.first), ""), (second, value(check, found.second), ""), (told, between, note)]
+
+
+def is_exact(check: Check, found: Finding) -> bool:
+    """Whether the finding is counted, not estimated."""
+    return check.is_ratio and found.low == found.high
+
+
+def basis(check: Check, found: Finding) -> str:
+    """What the interval rests on, and what counts as no difference."""
+    told = [say("learn_check.paired", count=count(found.examples))] if found.examples else []
+    if check.margin:
+        told.append(say("learn_check.margin", margin=margin(check)))
+    return " ".join(told)
