@@ -26,7 +26,7 @@ def main() -> None:
     pages = {n: st.Page(_page(n), title=say(f"nav.{n}"), url_path=n, default=n == PAGES[0]) for n in PAGES}
     st.session_state[links.PAGES] = pages
     st.navigation(list(pages.values()), position="top").run()
-    frame.collect()
+    frame.finish()
 
 
 def _page(name: str) -> Callable[[], None]:

@@ -26,7 +26,7 @@ def pareto_pair(rows: Sequence[Row], selected: str | None, theme: str, height: i
     """Quality against packed bytes and against latency, side by side; a click brings a point into focus."""
     stamp = points.stamp(rows)
     for column, cost in zip(st.columns(2, gap="small"), COSTS, strict=True):
-        with column, st.container(border=True):
+        with column, control.container(border=True, key=f"panel_{cost}"):
             st.html(title(say(f"chart.{cost}.title"), say(f"chart.{cost}.sub")))
             measure = (subject.metric(), subject.direction())
             drawn, alt = _pareto(rows, stamp, cost, selected, theme, height, measure)

@@ -67,9 +67,9 @@ def closed_here() -> bool:
     return bool(found) and _closed(found[-1], found[:-1])
 
 
-def container(*, key: str, label: str = "", **more: Any) -> DeltaGenerator:
-    """A panel: its key locks or hides all that is inside. ``label``: what the dialog calls it, if it does."""
-    return _panel(st.container(key=key, **more), key, label)
+def container(*, key: str, **more: Any) -> DeltaGenerator:
+    """A panel: its key locks or hides everything inside."""
+    return _panel(st.container(key=key, **more), key)
 
 
 def _controlled(draw: _Draw) -> _Draw:
@@ -80,7 +80,9 @@ def _controlled(draw: _Draw) -> _Draw:
     def controlled(*args: Any, **kwargs: Any) -> Any:
         name, label = str(kwargs["key"]), str(args[0] if args else kwargs.get("label", ""))
         groups = _around()
-        _remember(Control(name, label, kind, groups))
+        # a button that shows a mark instead of a word says in its help what it does
+        said = label if any(c.isalpha() for c in label) else str(kwargs.get("help") or label)
+        _remember(Control(name, said, kind, groups))
         if able and _closed(name, groups):
             kwargs["disabled"] = True
         found = draw(*args, **kwargs)
@@ -96,7 +98,7 @@ def _shown(draw: _Draw) -> _Draw:
     @functools.wraps(draw)
     def controlled(*args: Any, **kwargs: Any) -> Any:
         name, groups = str(kwargs["key"]), _around()
-        _remember(Control(name, str(kwargs.get("alt", "")), kind, groups))
+        _remember(Control(name, "", kind, groups))  # its alt text says what it shows, not what it is called
         if kwargs.get("on_select", "ignore") == "ignore" or not _closed(name, groups):
             return draw(*args, **kwargs)
         draw(*args, **{**kwargs, "on_select": "ignore"})
@@ -113,15 +115,15 @@ def _remember(found: Control) -> None:
     st.session_state.setdefault(CONTROLS, {})[found.name] = found
 
 
-def _panel(made: DeltaGenerator, name: str, label: str = "") -> DeltaGenerator:
+def _panel(made: DeltaGenerator, name: str) -> DeltaGenerator:
     """Remember where a panel is, so that what is drawn inside, by a fragment too, knows that it is."""
     place = _path(made)
     known: dict[_Path, str] = st.session_state.setdefault(GROUPS, {})
     for old in [p for p in known if p[: len(place)] == place]:
         del known[old]
+    if name not in st.session_state.get(CONTROLS, {}):  # a popover has been remembered with its label
+        _remember(Control(name, "", "container", _around()))
     known[place] = name
-    if label:
-        _remember(Control(name, label, "container", _around()))
     return made
 
 

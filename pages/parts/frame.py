@@ -22,10 +22,10 @@ import streamlit as st
 from engine import api, api_people
 from engine.errors import StillhouseError
 from engine.home import Home
-from pages.parts import control, language, who
+from pages.parts import control, language, share, who
 from pages.parts.words import line, say, say_in
 
-FAILURES, NAME, REFUSED = "_failures", "person_name", "_language_refused"
+FAILURES, NAME, REFUSED, NOTICES = "_failures", "person_name", "_language_refused", "_notices"
 COLLECT_SECONDS = 30.0
 PATIENCE_SECONDS = 6.0  # a browser draws the first page before the workers take the cores to warm up
 _P = ParamSpec("_P")
@@ -62,9 +62,11 @@ def heading(title: str, lead: str) -> None:
     brand = f'<div class="sh-brand"><h1>{escape(title)}</h1><p>{escape(lead)}</p></div>'
     with control.container(horizontal=True, vertical_alignment="center", key="heading"):
         st.html(f'<div lang="{language.current()}">{brand}</div>')
+        share.offer()
         tongues()
         if who.shared():
             person(home())
+    st.session_state[NOTICES] = st.container()
     if refused := st.session_state.pop(REFUSED, ""):
         known = say("story.comma").join(language.NAMES)
         st.warning(say("language.refused", name=language.PARAMETER, value=refused, known=known))
@@ -121,6 +123,16 @@ def start_runner(root: str) -> bool:
         sys.stderr.write(say("error.runner", reason=str(problem)) + os.linesep)
         return False
     return True
+
+
+def finish() -> None:
+    """After a page: what its address locks in vain is said below its heading, and the dialog of links stays open."""
+    place = st.session_state.pop(NOTICES, None)
+    for problem in share.mistakes():
+        with place or st.container():
+            st.warning(problem)
+    share.draw()
+    collect()
 
 
 def collect() -> None:

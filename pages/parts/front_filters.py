@@ -25,19 +25,22 @@ Values = Mapping[str, Any]
 
 def panel(home: Home, values: Values, table: Table) -> None:
     """All of it, top to bottom."""
-    _group("axes")
-    tasks = list(catalogue.current().rows["tasks"])
-    if len(tasks) > 1:
-        _select("task", tasks, values["task"], lambda name: str(catalogue.current().row("tasks", name)["title"]))
-    _select("cost", list(api_points.COSTS), values["cost"], _named("cost"))
-    _select("quality", _qualities(table, values), values["quality"], _named("quality"))
-    _group("limits")
-    for name, limit in LIMITS.items():
-        _limit(name, limit, values[name], table)
-    _group("points")
-    _origins(values)
-    _sweeps(home, values)
-    _machines(values, table)
+    with control.container(key="front_axes"):
+        _group("axes")
+        tasks = list(catalogue.current().rows["tasks"])
+        if len(tasks) > 1:
+            _select("task", tasks, values["task"], lambda name: str(catalogue.current().row("tasks", name)["title"]))
+        _select("cost", list(api_points.COSTS), values["cost"], _named("cost"))
+        _select("quality", _qualities(table, values), values["quality"], _named("quality"))
+    with control.container(key="front_limits"):
+        _group("limits")
+        for name, limit in LIMITS.items():
+            _limit(name, limit, values[name], table)
+    with control.container(key="front_points"):
+        _group("points")
+        _origins(values)
+        _sweeps(home, values)
+        _machines(values, table)
 
 
 def label(kind: str, name: str) -> str:

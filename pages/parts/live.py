@@ -20,7 +20,7 @@ from engine.figures.theme import theme_of
 from engine.knobs import Knob
 from engine.live import Fact, Live
 from engine.units import format_bytes, format_count, format_ms, format_share
-from pages.parts import frame
+from pages.parts import control, frame
 from pages.parts.words import find, say, times
 
 PREFIX = "live_"
@@ -121,7 +121,7 @@ def _fragment(name: str, look: str, moved: Moved | None) -> None:
     kept = st.session_state.setdefault(KEPT, figure.check({}))
     for knob in figure.knobs:  # a control that was not drawn for a while has lost its own copy
         st.session_state.setdefault(PREFIX + knob.name, kept[knob.name])
-    with st.container(horizontal=True, key="live_controls", gap="medium"):
+    with control.container(horizontal=True, key="live_controls", gap="medium"):
         for knob in figure.knobs:
             _control(figure, knob)
     values = figure.check({k.name: st.session_state[PREFIX + k.name] for k in figure.knobs})
@@ -140,18 +140,18 @@ def _control(figure: Live, knob: Knob) -> None:
     told = find(f"live.{figure.name}.help.{knob.name}") or knob.help
     if knob.choices:
         words = functools.partial(_option, figure.name, knob.name)
-        pick = st.segmented_control if len(knob.choices) <= FEW else st.selectbox
-        more: Any = {"required": True} if pick is st.segmented_control else {}
+        pick: Any = control.segmented_control if len(knob.choices) <= FEW else control.selectbox
+        more: Any = {"required": True} if pick is control.segmented_control else {}
         pick(label, knob.choices, key=key, help=told, format_func=words, **more)
     elif knob.type == "bool":
-        st.toggle(label, key=key, help=told)
+        control.toggle(label, key=key, help=told)
     elif knob.log:
-        st.select_slider(label, _ladder(knob, st.session_state[key]), key=key, help=told,
-                         format_func=functools.partial(_amount, knob.unit))  # fmt: skip
+        control.select_slider(label, _ladder(knob, st.session_state[key]), key=key, help=told,
+                              format_func=functools.partial(_amount, knob.unit))  # fmt: skip
     else:
         kind: Any = float if knob.type == "float" else int
-        st.slider(label, kind(knob.low or 0), kind(knob.high or 1), key=key, help=told, step=kind(knob.step or 1),
-                  format="percent" if knob.unit == "%" else None)  # fmt: skip
+        control.slider(label, kind(knob.low or 0), kind(knob.high or 1), key=key, help=told, step=kind(knob.step or 1),
+                       format="percent" if knob.unit == "%" else None)  # fmt: skip
 
 
 def _option(figure: str, knob: str, value: str) -> str:

@@ -30,8 +30,9 @@ def form_panel(form: Form) -> None:
             for field in (f for f in form.group(group) if not _rare(f)):
                 widget(field, form)
             _note(group, form)
-    for field in (f for f in form.group("run") if not _rare(f)):
-        widget(field, form)
+    with control.container(key="group_run"):
+        for field in (f for f in form.group("run") if not _rare(f)):
+            widget(field, form)
     with control.expander(say("group.more"), key="group_more"):
         for field in (f for f in form.fields if _rare(f)):
             widget(field, form)
