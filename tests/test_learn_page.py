@@ -209,6 +209,11 @@ def test_findings_in_their_units() -> None:
     assert "counted" in rows[2][2]
 
 
+def test_words_of_a_lesson_are_marked_and_nothing_else() -> None:
+    assert learn_say.html("a **b** *c* `d` <i>") == "a <b>b</b> <em>c</em> <code>d</code> &lt;i&gt;"
+    assert learn_say.html("2 * 3 < 7") == "2 * 3 &lt; 7"
+
+
 def test_settings_that_differ() -> None:
     runs = lesson_recipes.runs(lessons.known()["one"], 0)
     assert lesson_recipes.differing(*runs)[0] == "loss"

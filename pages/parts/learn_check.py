@@ -91,7 +91,8 @@ def reasons(words: Words, choice: str, outcome: str) -> str:
         came = words.choices[outcome]
         parts.append((say("learn_check.instead", says=came.says), came.why))
     return "".join(
-        f'<h2 class="sh-title">{escape(head)}</h2><p class="sh-reason">{escape(text)}</p>' for head, text in parts
+        f'<h2 class="sh-title">{escape(head)}</h2><p class="sh-reason">{learn_say.html(text)}</p>'
+        for head, text in parts
     )
 
 
@@ -99,7 +100,7 @@ def _chart(check: Check, words: Words, choice: str, found: Finding, look: str) -
     numbers = [learn_say.scaled(check, v) for v in (found.value, found.low, found.high)]
     info = verdict.verdict_info(*numbers, learn_say.scaled(check, check.margin), found.outcome, choice, check.is_ratio)
     name = "axis_ratio" if check.is_ratio else "axis_difference"
-    title = say(f"learn_measure.{name}", first=words.first, second=words.second, unit=learn_say.unit(check))
+    title = say(f"learn_measure.{name}", unit=learn_say.unit(check))
     names = {outcome: words.choices[outcome].says for outcome in check.answers}
     drawn = verdict.verdict_figure(info, names, title, look, ".3~g" if check.is_ratio else "+.3~g")
     told = [learn_say.gap(check, v) for v in (found.value, found.low, found.high)]

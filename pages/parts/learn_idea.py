@@ -8,7 +8,7 @@ import streamlit as st
 
 from engine.lesson_words import Words
 from engine.lessons import Lesson
-from pages.parts import charts, control, learn_figure, learn_steps, methods_entry
+from pages.parts import charts, control, learn_figure, learn_say, learn_steps, methods_entry
 from pages.parts.learn_state import Asked
 from pages.parts.words import say
 
@@ -18,7 +18,7 @@ def panel(lesson: Lesson, words: Words, asked: Asked, look: str) -> None:
     left, right = st.columns([1, 1.25], gap="medium")
     with left:
         with control.container(border=True, key="learn_answer"):
-            paragraphs = "".join(f"<p>{escape(part)}</p>" for part in words.answer.split("\n\n"))
+            paragraphs = "".join(f"<p>{learn_say.html(part)}</p>" for part in words.answer.split("\n\n"))
             st.html(f'<div class="sh-answer">{paragraphs}</div>')
             for line in methods_entry.lines(lesson.formula):
                 st.latex(line)
@@ -27,7 +27,7 @@ def panel(lesson: Lesson, words: Words, asked: Asked, look: str) -> None:
             st.html(_beliefs(words))
     with right:
         with control.container(border=True, key="learn_figure"):
-            st.html(charts.title(say("learn_idea.try"), escape(words.look)))
+            st.html(charts.title(say("learn_idea.try"), learn_say.html(words.look)))
             learn_figure.panel(lesson, asked, look)
         with st.container(horizontal=True, horizontal_alignment="right"):
             learn_steps.turn("predict")
@@ -50,7 +50,7 @@ def _beliefs(words: Words) -> str:
     pairs = (("heard", "✗", words.misconception), ("holds", "✓", words.truth))
     rows = "".join(
         f'<dt class="sh-{name}"><span aria-hidden="true">{mark}</span> {escape(say(f"learn_idea.{name}"))}</dt>'
-        f"<dd>{escape(text)}</dd>"
+        f"<dd>{learn_say.html(text)}</dd>"
         for name, mark, text in pairs
     )
     return f'<dl class="sh-beliefs">{rows}</dl>'

@@ -13,7 +13,7 @@ from engine.lesson_words import Words
 from engine.lessons import Lesson
 from engine.recipe import MAX_SEED
 from engine.units import format_seconds
-from pages.parts import charts, control, frame, learn_state, learn_steps, lesson_recipes, state, who, widgets
+from pages.parts import charts, control, frame, learn_say, learn_state, learn_steps, lesson_recipes, state, who, widgets
 from pages.parts.learn_state import Asked
 from pages.parts.lesson_recipes import Run
 from pages.parts.words import find, say
@@ -27,7 +27,7 @@ def panel(home: Home, lesson: Lesson, words: Words, asked: Asked, runs: Runs) ->
     known = api_lessons.finding(home, lesson.check, *(run.recipe.key for run in runs)) is not None
     left, right = st.columns([1.15, 1], gap="medium")
     with left, control.container(border=True, key="learn_prediction"):
-        st.html(charts.title(escape(words.predict), say("learn_predict.sub")))
+        st.html(charts.title(learn_say.html(words.predict), say("learn_predict.sub")))
         _choices(home, lesson, words, asked)
     with right, control.container(border=True, key="learn_runs"):
         st.html(charts.title(say("learn_predict.runs"), table(words, runs)))

@@ -19,8 +19,10 @@ from pages.parts import (
     frame,
     learn_figure,
     learn_predict,
+    learn_say,
     learn_state,
     learn_steps,
+    lesson_recipes,
     links,
     progress,
     who,
@@ -40,7 +42,7 @@ def panel(home: Home, lesson: Lesson, words: Words, asked: Asked, runs: Runs, lo
     says = words.choices[asked.choice].says if asked.choice else ""
     left, right = st.columns([1, 1.25], gap="medium")
     with right, control.container(border=True, key="learn_figure"):
-        st.html(charts.title(say("learn_run.meanwhile"), escape(words.look)))
+        st.html(charts.title(say("learn_run.meanwhile"), learn_say.html(words.look)))
         learn_figure.panel(lesson, asked, look)
     with left, control.container(border=True, key="learn_work"):
         told = say("learn_run.sub", says=says) if says else say("learn_run.sub_none")
@@ -118,9 +120,10 @@ def _again(home: Home, runs: Runs) -> None:
 def open_links(words: Words, runs: Runs, states: list[Status] | None = None) -> None:
     """Both runs on Explore, and taken apart on Trial once they are measured."""
     with control.container(horizontal=True, gap="medium", key="learn_links"):
-        for name, run in zip((words.first, words.second), runs, strict=True):
-            links.link("explore", run.address, say("learn_run.explore", name=name), say("learn_run.explore_help"))
-        for name, run, state in zip((words.first, words.second), runs, states or ({}, {}), strict=True):
+        for which, name, run in zip(lesson_recipes.RUNS, (words.first, words.second), runs, strict=True):
+            told = say("learn_run.explore_help", name=name)
+            links.link("explore", run.address, say(f"learn_run.explore_{which}"), told)
+        for which, run, state in zip(lesson_recipes.RUNS, runs, states or ({}, {}), strict=True):
             if not states or state["state"] == "done":
                 parameters = {"key": run.recipe.key[: links.SHOWN_KEY]}
-                links.link("trial", parameters, say("learn_run.trial", name=name), say("learn_run.trial_help"))
+                links.link("trial", parameters, say(f"learn_run.trial_{which}"), say("learn_run.trial_help"))

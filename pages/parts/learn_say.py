@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import re
+from html import escape
+
 from engine.figures.labels import ENGLISH
 from engine.lesson_check import LATENCY, QUALITY, Check, Finding
 from engine.units import format_bytes, format_count, format_ms, format_share
 from pages.parts import subject
 from pages.parts.words import count, labels, say, times
 
+MARKS = ((re.compile(r"\*\*(.+?)\*\*"), "b"), (re.compile(r"\*(.+?)\*"), "em"), (re.compile(r"`(.+?)`"), "code"))
 SHARES = ("confidence", "agreement", "recall")
 BYTES = ("packed_bytes", "onnx_bytes")
+
+
+def html(text: str) -> str:
+    """A lesson's words as HTML: **strong**, *stressed*, `code`; everything else as it stands."""
+    shown = escape(text)
+    for pattern, tag in MARKS:
+        shown = pattern.sub(rf"<{tag}>\1</{tag}>", shown)
+    return shown
 
 
 def measure(check: Check) -> str:
