@@ -49,9 +49,9 @@ class Picture:
 
     def cells(self, places: Iterable[tuple[float, float]], side: float, fill: str) -> None:
         """Many squares of one colour as a single shape; ``places`` are their upper left corners."""
-        way = "".join(f"M{x:g} {y:g}h{side:g}v{side:g}h-{side:g}z" for x, y in places)
+        way = "".join(f"M{x:g} {y + side / 2:g}h{side:g}" for x, y in places)
         if way:
-            self.parts.append(f'<path d="{way}" fill="{fill}"/>')
+            self.parts.append(f'<path d="{way}" stroke="{fill}" stroke-width="{side:g}"/>')
 
     def text(self, x: float, y: float, text: str, anchor: Anchor = "start", colour: str = "", size: float = SIZE,
              bold: bool = False, turned: bool = False) -> None:  # fmt: skip
@@ -79,7 +79,7 @@ class Picture:
         """A line of entries (symbol or dash, colour, words) from ``x`` on, wrapped at the right edge."""
         left = x
         for kind, colour, words in entries:
-            width = 30 + 6.6 * wide(words)
+            width = 36 + 6.1 * wide(words)
             if left > x and left + width > self.width:
                 left, y = x, y + 18
             if kind.startswith("line"):

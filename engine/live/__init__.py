@@ -7,11 +7,26 @@ names a figure and where its knobs stand; the page *Learn* draws the controls fr
 from __future__ import annotations
 
 from engine.errors import unknown_name
-from engine.live import softmax
+from engine.live import (
+    amdahl,
+    codebook,
+    divergence,
+    few_labels,
+    latency,
+    masks,
+    orders,
+    pareto,
+    rounding,
+    softmax,
+    targets,
+)  # fmt: skip
 from engine.live.base import Fact as Fact
 from engine.live.base import Live as Live
 
-FIGURES: dict[str, Live] = {f.name: f for f in (softmax.FIGURE,)}
+FIGURES: dict[str, Live] = {
+    module.FIGURE.name: module.FIGURE
+    for module in (softmax, targets, divergence, few_labels, masks, rounding, codebook, orders, amdahl, latency, pareto)
+}
 
 
 def find(name: str) -> Live:

@@ -22,6 +22,7 @@ from engine.preview import Preview, preview
 
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = ROOT / "sample_data" / "live.npz"
+RESULTS = ROOT / "sample_data" / "shipped_results.json"
 TEACHER = ROOT / "sample_models" / "weights" / "teacher_fashion_mnist.safetensors"
 IMAGES = "fashion_mnist"
 IN_STUDENT = {"student": "blocks.1.conv", "student_first": "blocks.0.conv"}
@@ -87,3 +88,56 @@ def _kept() -> Mapping[str, Array]:
             return {name: file[name] for name in file.files}
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as problem:
         raise FileError(f"{KEPT.name} cannot be read ({problem}); make it: python -m sample_data.live") from None
+
+
+class Measured(NamedTuple):
+    """One shipped result: its own file's bytes, its quality, and the median time of a call in milliseconds.
+
+    ``sparsity`` of ``pruning`` ("none", "magnitude", "channels"); ``bits`` 32 where nothing is rounded. ``ratio`` is
+    the paired ratio of its time to that of its dense student, with its 95 % interval; at a batch of 32 the same.
+    ``simulated``: the time is another number format's.
+    """
+
+    student: str
+    teacher: bool
+    pruning: str
+    sparsity: float
+    bits: int
+    quality: float
+    packed_bytes: int
+    macs: int
+    latency_ms: float
+    ratio: tuple[float, float, float]
+    ratio32: tuple[float, float, float]
+    simulated: bool
+    machine: str
+    grid: bool
+
+
+@functools.cache
+def shipped(task: str = IMAGES) -> tuple[Measured, ...]:
+    """What came with the project, measured, in the order of its file."""
+    try:
+        rows = json.loads(RESULTS.read_text(encoding="utf-8"))
+        return tuple(_measured(row) for row in rows if row["result"]["recipe"]["task"] == task)
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        raise FileError(f"{RESULTS.name} cannot be read ({problem}); take it from the project again") from None
+
+
+def _measured(row: Mapping[str, Any]) -> Measured:
+    result = row["result"]
+    stages = [s for p in result["recipe"]["phases"] for s in p.get("stages", ())]
+    uncut: dict[str, Any] = {"name": "prune_none", "sparsity": 0.0}
+    cut = next((s for s in stages if s["name"].startswith("prune_")), uncut)
+    bits = next((int(s["bits"]) for s in stages if s["name"] == "quantize_linear"), 32)
+    cost = result["cost"]
+    one, many = cost["latency"], cost["latency_batch32"]
+    return Measured(
+        result["recipe"]["student"], not row["dense_key"], cut["name"].removeprefix("prune_"), float(cut["sparsity"]),
+        bits, float(result["quality"]["value"]), int(cost["packed_bytes"]), int(cost["macs"]), float(one["median_ms"]),
+        _interval(one), _interval(many), bool(one["simulated"]), str(row["machine"]), result["origin"] == "grid",
+    )  # fmt: skip
+
+
+def _interval(latency: Mapping[str, Any]) -> tuple[float, float, float]:
+    return tuple(float(latency[name] or 1.0) for name in ("ratio", "ratio_low", "ratio_high"))  # type: ignore[return-value]

@@ -16,6 +16,7 @@ import streamlit as st
 
 from engine import live
 from engine.errors import InputError
+from engine.figures.svg import wide
 from engine.figures.theme import theme_of
 from engine.knobs import Knob
 from engine.live import Fact, Live
@@ -25,7 +26,7 @@ from pages.parts.words import find, say, times
 
 PREFIX = "live_"
 GIVEN, KEPT = "_live_given", "_live_kept"
-FEW, LADDER = 4, 80  # choices that fit side by side; steps of a logarithmic slider
+SHORT, LADDER = 22, 80  # letters of choices that fit side by side; steps of a logarithmic slider
 Values = Mapping[str, Any]
 Moved = Callable[[dict[str, Any]], None]
 
@@ -136,13 +137,14 @@ def _fragment(name: str, look: str, moved: Moved | None) -> None:
 
 
 def _control(figure: Live, knob: Knob) -> None:
-    key, label = PREFIX + knob.name, say(f"live.{figure.name}.label.{knob.name}")
-    told = find(f"live.{figure.name}.help.{knob.name}") or knob.help
+    words = Spoken(figure.name)
+    key, label, told = PREFIX + knob.name, words[f"label.{knob.name}"], words.get(f"help.{knob.name}", knob.help)
     if knob.choices:
-        words = functools.partial(_option, figure.name, knob.name)
-        pick: Any = control.segmented_control if len(knob.choices) <= FEW else control.selectbox
+        option = functools.partial(_option, words, knob.name)
+        short = sum(wide(option(c)) for c in knob.choices) <= SHORT
+        pick: Any = control.segmented_control if short else control.selectbox
         more: Any = {"required": True} if pick is control.segmented_control else {}
-        pick(label, knob.choices, key=key, help=told, format_func=words, **more)
+        pick(label, knob.choices, key=key, help=told, format_func=option, **more)
     elif knob.type == "bool":
         control.toggle(label, key=key, help=told)
     elif knob.log:
@@ -154,8 +156,8 @@ def _control(figure: Live, knob: Knob) -> None:
                        format="percent" if knob.unit == "%" else None)  # fmt: skip
 
 
-def _option(figure: str, knob: str, value: str) -> str:
-    return find(f"live.{figure}.option.{knob}.{value}") or value.replace("_", " ")
+def _option(words: Spoken, knob: str, value: str) -> str:
+    return words[f"option.{knob}.{value}"]
 
 
 def _ladder(knob: Knob, now: float) -> list[float]:
@@ -167,7 +169,7 @@ def _ladder(knob: Knob, now: float) -> list[float]:
 
 
 def _amount(unit: str, value: float) -> str:
-    return format_bytes(value) if unit == "bytes" else f"{value:,.4g}"
+    return format_bytes(value) if unit == "bytes" else times(value) if unit == "times" else f"{value:,.4g}"
 
 
 def _short(value: float) -> str:
