@@ -93,6 +93,7 @@ def test_knobs_have_words_and_bounds(name: str) -> None:
     for knob in figure.knobs:
         assert knob.help.endswith(".")
         assert words[f"label.{knob.name}"]
+        assert words[f"help.{knob.name}"] == knob.help, "the English help of a knob is its own"
         assert knob.choices or knob.type == "bool" or (knob.low is not None and knob.high is not None)
         assert knob.name not in OTHERS
         for choice in knob.choices:

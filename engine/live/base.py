@@ -14,6 +14,11 @@ Values = Mapping[str, Any]
 Words = Mapping[str, str]  # of one figure, by name; templates are filled by str.format
 
 
+def class_of(words: Words, name: str) -> str:
+    """A class of the images in the language of ``words``, whose entry is ``class_`` and its English name."""
+    return words.get(f"class_{name}", name)
+
+
 @dataclass(frozen=True)
 class Fact:
     """A number beside the picture: its name in the figure's words, its value, its unit (one of ``UNITS``)."""

@@ -14,7 +14,7 @@ import numpy as np
 from engine.figures.svg import Pane, Picture
 from engine.figures.theme import Theme
 from engine.knobs import Knob
-from engine.live.base import Fact, Live, Values, Words
+from engine.live.base import Fact, Live, Values, Words, class_of
 from engine.live.data import Array, answers, image
 from engine.units import format_share
 
@@ -111,7 +111,7 @@ def bars(picture: Picture, place: int, names: tuple[str, ...], shares: tuple[flo
     picture.text(0, 14, words["shares"])
     picture.image(0, 36, 64, image(place))
     for i, (name, share) in enumerate(zip(names, shares, strict=True)):
-        y, shown = 46 + ROW * i, words.get(f"class_{i}", name)
+        y, shown = 46 + ROW * i, class_of(words, name)
         picture.text(166, y, f"{shown} ✓" if i == label else shown, "end", bold=i == label)
         picture.rect(174, y - 8, 136, 16, theme.grid)
         picture.rect(174, y - 8, 136 * share, 16, theme.teacher if i == label else theme.front,
@@ -122,7 +122,7 @@ def bars(picture: Picture, place: int, names: tuple[str, ...], shares: tuple[flo
 def alt(info: Softmax, words: Words) -> str:
     """The two largest shares, and what remains of the push."""
     order = sorted(range(len(info.shares)), key=lambda i: -info.shares[i])[:2]
-    named = ", ".join(f"{words.get(f'class_{i}', info.names[i])} {format_share(info.shares[i])}" for i in order)
+    named = ", ".join(f"{class_of(words, info.names[i])} {format_share(info.shares[i])}" for i in order)
     return words["alt"].format(temperature=f"{info.temperature:g}", shares=named, plain=f"{info.push[0]:.2g}",
                                scaled=f"{info.push[1]:.2g}")  # fmt: skip
 

@@ -14,7 +14,7 @@ import numpy as np
 from engine.figures.svg import Pane, Picture, round_ticks
 from engine.figures.theme import Theme
 from engine.knobs import Knob
-from engine.live.base import Fact, Live, Values, Words
+from engine.live.base import Fact, Live, Values, Words, class_of
 from engine.live.data import Array, answers, image
 from engine.live.softmax import TEMPERATURES, entropy, softmax
 from engine.units import format_share
@@ -87,7 +87,7 @@ def draw(info: Targets, theme: Theme, words: Words) -> str:
     picture.key(0, 14, [("square", theme.teacher, words["from_teacher"]), ("square", theme.dense, words["from_label"])])
     picture.image(0, 36, 64, image(info.image))
     for i, (name, share, part) in enumerate(zip(info.names, info.target, info.taught, strict=True)):
-        y, shown = 46 + ROW * i, words.get(f"class_{i}", name)
+        y, shown = 46 + ROW * i, class_of(words, name)
         picture.text(166, y, f"{shown} ✓" if i == info.label else shown, "end", bold=i == info.label)
         picture.rect(174, y - 8, 136, 16, theme.grid)
         picture.rect(174, y - 8, 136 * part, 16, theme.teacher, f"{words['from_teacher']}: {format_share(part)}")
@@ -105,8 +105,8 @@ def draw(info: Targets, theme: Theme, words: Words) -> str:
 def alt(info: Targets, words: Words) -> str:
     """The largest shares of the target and its entropy."""
     order = sorted(range(len(info.target)), key=lambda i: -info.target[i])[:3]
-    named = ", ".join(f"{words.get(f'class_{i}', info.names[i])} {format_share(info.target[i])}" for i in order)
-    return words["alt"].format(shares=named, bits=f"{info.bits:.2f}", label=words.get(f"class_{info.label}", ""))
+    named = ", ".join(f"{class_of(words, info.names[i])} {format_share(info.target[i])}" for i in order)
+    return words["alt"].format(shares=named, bits=f"{info.bits:.2f}", label=class_of(words, info.names[info.label]))
 
 
 def facts(info: Targets) -> tuple[Fact, ...]:

@@ -20,9 +20,11 @@ from engine.figures.svg import wide
 from engine.figures.theme import theme_of
 from engine.knobs import Knob
 from engine.live import Fact, Live
+from engine.live.data import IMAGES
 from engine.units import format_bytes, format_count, format_ms, format_share
 from pages.parts import control, frame
-from pages.parts.words import find, say, times
+from pages.parts.catalogue_words import class_name
+from pages.parts.words import find, line, say, times
 
 PREFIX = "live_"
 GIVEN, KEPT = "_live_given", "_live_kept"
@@ -38,6 +40,8 @@ class Spoken(Mapping[str, str]):
         self.places = (f"live.{figure}", "live.common")
 
     def __getitem__(self, name: str) -> str:
+        if name.startswith("class_"):
+            return class_name(IMAGES, name.removeprefix("class_"))
         for place in self.places:
             if (found := find(f"{place}.{name}")) is not None:
                 return found
@@ -74,7 +78,7 @@ def read(name: str, address: Mapping[str, str], usual: Values | None = None) -> 
             try:
                 values[knob.name] = knob.parse(address[knob.name], say("url.where", name=knob.name))
             except InputError as problem:
-                problems.append(str(problem))
+                problems.append(line(problem))
     return values, problems
 
 
