@@ -11,6 +11,7 @@ from engine.catalogue import current
 from engine.errors import NotFoundError
 from engine.home import Home
 from pages.parts import (
+    catalogue_words,
     control,
     frame,
     subject,
@@ -85,10 +86,11 @@ def _ready(task: str) -> None:
         control.button(say("sweep_page.plain"), key="ready_plain", help=say("sweep_page.plain_help"),
                        on_click=sweep_state.choose_task, args=(task,))  # fmt: skip
         for row in api_sweeps.ready(task):
+            title, told = (catalogue_words.field_of("sweeps", row["name"], n, row[n]) for n in ("title", "help"))
             control.button(
-                row["title"],
+                title,
                 key=f"ready_{row['name']}",
-                help=say("sweep_page.ready_help", help=row["help"]),
+                help=say("sweep_page.ready_help", help=told),
                 on_click=sweep_state.begin_ready,
                 args=(row["name"], task),
             )

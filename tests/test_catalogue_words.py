@@ -1,14 +1,16 @@
 """What plug-ins say is said in every language, completely, in its own words and with the same numbers."""
 
+import dataclasses
 import json
 import re
 from collections import defaultdict
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
-from engine import api_sweeps, catalogue
+from engine import api_methods, api_sweeps, catalogue
 from engine.knobs import Knob
-from pages.parts import catalogue_words, words
+from pages.parts import catalogue_words, methods_list, words
 
 LANGUAGES = sorted(p.parent.name for p in words.FOLDER.glob("*/catalogue"))
 KINDS = ("tasks", "models", "losses", "stages")
@@ -178,7 +180,7 @@ def test_english_is_what_the_catalogue_says(monkeypatch):
 
 
 def test_chinese_words_of_a_method(chinese):
-    assert catalogue_words.title("losses", "kd") == "蒸馏（软目标）"
+    assert catalogue_words.title_of("losses", "kd") == "蒸馏（软目标）"
     assert catalogue_words.row("losses", "kd")["source"] == rows("losses")["kd"]["source"]
     helps = {k.name: k.help for k in catalogue_words.knobs("losses", "kd")}
     assert helps["temperature"].startswith("学生模仿之前")  # its own
@@ -200,12 +202,42 @@ def test_a_method_of_a_folder_of_plug_ins_speaks_english(chinese, monkeypatch):
     own = {**rows("losses")["kd"], "name": "mine", "title": "Mine", "help": "Does it.", "knobs": [knob.to_json()]}
     merged = catalogue.Catalogue({**catalogue.current().rows, "losses": {**rows("losses"), "mine": own}})
     monkeypatch.setattr(catalogue, "current", lambda: merged)
-    assert catalogue_words.title("losses", "mine") == "Mine"
+    assert catalogue_words.title_of("losses", "mine") == "Mine"
     assert catalogue_words.help_of("losses", "mine") == "Does it."
     assert catalogue_words.knobs("losses", "mine") == (knob,)
     assert catalogue_words.label("how_heavy") == "How heavy"
 
 
 def test_a_sweep_of_nobodys_is_named_in_english(chinese):
-    assert catalogue_words.text("sweeps", "mine", "title", "Mine") == "Mine"
-    assert catalogue_words.text("sweeps", "seeds", "title", "How much is chance?") == "偶然有多大？"
+    assert catalogue_words.field_of("sweeps", "mine", "title", "Mine") == "Mine"
+    assert catalogue_words.field_of("sweeps", "seeds", "title", "How much is chance?") == "偶然有多大？"
+
+
+@pytest.mark.parametrize(
+    ("page", "address"),
+    [
+        ("methods", {"method": "quantize_linear"}),
+        ("methods", {"method": "fashion_mnist"}),
+        ("explore", {"bits": "4", "pruning": "magnitude", "loss": "attention"}),
+        ("sweep", {}),
+    ],
+)
+def test_no_page_shows_the_english_of_a_plug_in(page, address, home, chinese, monkeypatch):
+    monkeypatch.setattr("engine.api.ensure_runner", lambda *_: None)
+    monkeypatch.setenv("STILLHOUSE_HOME", str(home.root))
+    at = AppTest.from_string(f"from pages import {page}\n{page}.draw()", default_timeout=60)
+    at.query_params.update(address)
+    at.run()
+    assert not at.exception
+    sent = b"".join(e.proto.SerializeToString() for part in (at.main, at.sidebar) for e in part if e.proto)
+    said = [(english, other) for _, english, other in spoken("zh") if " " in english]
+    assert sum(other.encode() in sent for _, other in said) > 5
+    assert sorted({english for english, _ in said if english.encode() in sent}) == []
+
+
+def test_the_search_of_methods_knows_both_languages(chinese):
+    known = [dataclasses.replace(e, row=catalogue_words.row(e.kind, e.name)) for e in api_methods.entries()]
+    for typed in ("软目标", "soft targets", "Hinton"):
+        assert "kd" in {e.name for e in methods_list.matching(known, typed)}, typed
+    kd = next(e for e in known if e.name == "kd")
+    assert methods_list.short(kd) == "软目标"

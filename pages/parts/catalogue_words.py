@@ -18,6 +18,7 @@ from engine.knobs import Knob
 from pages.parts import words
 
 FIELDS = ("title", "help", "expect", "caveat")
+GROUP = "teaching_"  # before a loss's setting that a stage has, too (pages.parts.choices)
 Row = Mapping[str, Any]
 
 
@@ -36,7 +37,7 @@ def load(language: str) -> Row:
     return found
 
 
-def text(kind: str, name: str, field: str, english: str | None = None) -> str:
+def field_of(kind: str, name: str, field: str, english: str | None = None) -> str:
     """One field of one row; ``english`` for kinds that the catalogue does not hold (ready-made ``sweeps``)."""
     said = _own(kind, name).get(field)
     if said is None:
@@ -44,44 +45,54 @@ def text(kind: str, name: str, field: str, english: str | None = None) -> str:
     return str(said)
 
 
-def title(kind: str, name: str) -> str:
+def title_of(kind: str, name: str) -> str:
     """What a task, model, loss or stage is called."""
-    return text(kind, name, "title")
+    return field_of(kind, name, "title")
 
 
 def help_of(kind: str, name: str) -> str:
     """What it does, in two or three sentences."""
-    return text(kind, name, "help")
+    return field_of(kind, name, "help")
+
+
+def called(kind: str, name: str) -> str:
+    """A short name where the messages have none: English says the plug-in's own name, another language its title."""
+    return str(_own(kind, name).get("title") or name.replace("_", " "))
 
 
 def row(kind: str, name: str) -> dict[str, Any]:
-    """The catalogue's row with its words in the session's language."""
+    """The catalogue's row as a page shows it: its words, classes and settings in the session's language."""
     found, own = catalogue.current().row(kind, name), _own(kind, name)
-    return {**found, **{field: own[field] for field in FIELDS if field in own}}
+    said = {field: own[field] for field in FIELDS if field in own}
+    said["knobs"] = [{**knob, "help": _help(own, knob["name"], knob["help"])} for knob in found["knobs"]]
+    if "class_names" in own:
+        said["class_names"] = list(class_names(name, found["class_names"]))
+    return {**found, **said}
 
 
 def knobs(kind: str, name: str) -> tuple[Knob, ...]:
     """The knobs of a loss or stage, with their help in the session's language."""
-    found = catalogue.current().knobs(kind, name)
-    return tuple(dataclasses.replace(k, help=knob_help(kind, name, k)) for k in found)
-
-
-def knob_help(kind: str, name: str, knob: Knob) -> str:
-    """What one setting of a loss or stage does."""
     own = _own(kind, name)
-    if not own:  # of a folder of plug-ins: its setting may mean something else than ours of the same name
-        return knob.help
-    return str(own.get("knobs", {}).get(knob.name) or _spoken("knobs").get(knob.name) or knob.help)
+    return tuple(dataclasses.replace(k, help=_help(own, k.name, k.help)) for k in catalogue.current().knobs(kind, name))
+
+
+def setting(name: str) -> str:
+    """A setting in the middle of a sentence: English says its own name, another language what it calls it."""
+    own = _spoken("labels")
+    said = own.get(name) or (own and (words.find(f"label.{name}") or words.find(f"sweep_label.{name}")))
+    return str(said or name.replace("_", " "))
 
 
 def label(name: str) -> str:
-    """A setting's name in words, where the messages have none."""
-    return str(_spoken("labels").get(name) or name.replace("_", " ").capitalize())
+    """A setting's name as a label, where the messages have none; a group in front of it says nothing more."""
+    said = setting(name.removeprefix(GROUP))
+    return said[:1].upper() + said[1:]
 
 
 def option(name: str, value: Any) -> str:
-    """A choice of a setting in words, where the messages have none."""
-    return str(_spoken("options").get(name, {}).get(str(value)) or str(value).replace("_", " "))
+    """A choice of a setting in words: of the messages, of a language's own, or the name itself."""
+    said = words.find(f"option.{name}.{'none' if value is None else value}")
+    return said or str(_spoken("options").get(name, {}).get(str(value)) or value).replace("_", " ")
 
 
 def class_name(task: str, name: str) -> str:
@@ -92,6 +103,11 @@ def class_name(task: str, name: str) -> str:
 def class_names(task: str, names: Iterable[str]) -> tuple[str, ...]:
     """Classes of a task in their order."""
     return tuple(class_name(task, name) for name in names)
+
+
+def _help(own: Row, name: str, english: str) -> str:
+    """Help of one setting of the row ``own``; a plug-in without words of its own may mean something else by a name."""
+    return str(own.get("knobs", {}).get(name) or _spoken("knobs").get(name) or english) if own else english
 
 
 def _own(kind: str, name: str) -> Row:

@@ -16,7 +16,7 @@ from engine.errors import InputError, unknown_name
 from engine.knobs import Knob
 from engine.modalities import positions
 from engine.recipe import DATA, MAX_EPOCHS, MAX_SEED
-from pages.parts import carried, teachers
+from pages.parts import carried, catalogue_words, teachers
 from pages.parts.form import Field as Field
 from pages.parts.form import Form as Form
 from pages.parts.words import find, line, say
@@ -173,7 +173,7 @@ def _finish(form: Form, usual: Mapping[str, Any], task: Mapping[str, Any]) -> It
 
 
 def _bits(rows: Catalogue, usual: int) -> Field:
-    row = next(k for k in rows.knobs("stages", QUANTIZER) if k.name == "bits")
+    row = next(k for k in catalogue_words.knobs("stages", QUANTIZER) if k.name == "bits")
     widths = range(int(row.low or 1), int(row.high or 8) + 1)
     return Field(
         dataclasses.replace(row, default=usual, high=FULL_PRECISION), "bits", QUANTIZER, (*widths, FULL_PRECISION)
@@ -190,7 +190,7 @@ def _ways(rows: Catalogue, task: str, bits: int) -> list[str]:
 
 def _knobs(form: Form, rows: Catalogue, kind: str, part: str, group: str, usual: Mapping[str, Any],
            skip: tuple[str, ...] = ()) -> Iterator[Field]:  # fmt: skip
-    for knob in rows.knobs(kind, part):
+    for knob in catalogue_words.knobs(kind, part):
         if knob.name in skip:
             continue
         name = _name(group, knob.name)

@@ -14,7 +14,7 @@ from engine import api_points, catalogue
 from engine.api_points import Table
 from engine.errors import InputError
 from engine.home import Home
-from pages.parts import control, front_data, front_state, subject
+from pages.parts import catalogue_words, control, front_data, front_state, subject
 from pages.parts.front_state import LIMITS, MOST_SWEEPS, ORIGINS, Limit
 from pages.parts.words import find, line, say
 
@@ -29,7 +29,7 @@ def panel(home: Home, values: Values, table: Table) -> None:
         _group("axes")
         tasks = list(catalogue.current().rows["tasks"])
         if len(tasks) > 1:
-            _select("task", tasks, values["task"], lambda name: str(catalogue.current().row("tasks", name)["title"]))
+            _select("task", tasks, values["task"], lambda name: catalogue_words.title_of("tasks", name))
         _select("cost", list(api_points.COSTS), values["cost"], _named("cost"))
         _select("quality", _qualities(table, values), values["quality"], _named("quality"))
     with control.container(key="front_limits"):

@@ -14,7 +14,7 @@ from engine.errors import StillhouseError
 from engine.figures.hover import quality_words
 from engine.home import Home
 from engine.units import format_seconds
-from pages.parts import charts, control, frame, front_chart, links, story, subject, who
+from pages.parts import catalogue_words, charts, control, frame, front_chart, links, story, subject, who
 from pages.parts.front_data import Shown
 from pages.parts.remembered import by_language
 from pages.parts.words import count, find, labels, line, say, sentences
@@ -248,7 +248,7 @@ def _sources(answer: Json, step: Json) -> str:
 
 
 def _name(knob: str) -> str:
-    return find(f"front_longer_knob.{knob}") or knob.replace("_", " ")
+    return find(f"front_longer_knob.{knob}") or catalogue_words.setting(knob)
 
 
 def _rho(value: float) -> str:

@@ -11,11 +11,12 @@ import numpy.typing as npt
 from engine.api_methods import Pictures
 from engine.figures import histograms, lessons, matrices
 from engine.figures import norms as norm_panes
-from pages.parts import charts, control
+from pages.parts import catalogue_words, charts, control
 from pages.parts.drawing import Drawn
 from pages.parts.remembered import by_language
 from pages.parts.words import labels, say
 
+TASK = "fashion_mnist"  # of sample_data.pictures
 CONFIG = {**charts.CONFIG, "displayModeBar": False}
 Facts = Mapping[str, Any]
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -65,7 +66,7 @@ def lesson(name: str, _kept: Pictures, place: int, row: int, look: str) -> Shown
     """What a loss says about one image at one setting."""
     index, push = _kept.index, _kept.arrays[f"losses/{name}/push"][row, place].astype(float).tolist()
     student, teacher = (_kept.arrays[side][place].tolist() for side in ("student", "teacher"))
-    info = lessons.lesson_info(index["classes"], student, push, index["labels"][place], teacher)
+    info = lessons.lesson_info(_classes(_kept), student, push, index["labels"][place], teacher)
     return _framed(lessons.lesson_figure(info, look, labels=labels())), lessons.alt_lesson(info, labels())
 
 
@@ -73,8 +74,13 @@ def lesson(name: str, _kept: Pictures, place: int, row: int, look: str) -> Shown
 def alike(name: str, _kept: Pictures, look: str) -> Shown:
     """Tables of cosines of the ten images inside both networks."""
     pair = [_kept.arrays[f"losses/{name}/alike_{side}"] for side in ("teacher", "student")]
-    names = [_kept.index["classes"][i] for i in _kept.index["labels"]]
+    names = [_classes(_kept)[i] for i in _kept.index["labels"]]
     return _framed(matrices.alike_figure(pair, names, look, labels=labels())), matrices.alt_alike(pair, labels())
+
+
+def _classes(kept: Pictures) -> tuple[str, ...]:
+    """The classes of the task that all pictures show."""
+    return catalogue_words.class_names(TASK, kept.index["classes"])
 
 
 def _histogram(layer: str, counts: Facts, words: Mapping[str, str], look: str) -> Shown:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.api_methods import Entry
+from pages.parts import catalogue_words
 from pages.parts.words import count, find, say
 
 
@@ -33,7 +34,7 @@ def _model(row: Any) -> list[str]:
     return [
         say("methods_fact.parameters", count=count(row["parameters"])),
         say(f"methods_role.{row['role']}"),
-        say("methods_fact.family", name=row["family"]),
+        say("methods_fact.family", name=catalogue_words.option("family", row["family"])),
         say("methods_fact.pace", seconds=f"{row['seconds_per_epoch']:g}"),
         say("methods_fact.tasks", names=", ".join(row["tasks"])),
     ]
@@ -43,6 +44,6 @@ def _task(row: Any) -> list[str]:
     return [
         say("methods_fact.classes", count=row["classes"]),
         say("methods_fact.train", count=count(row["train_size"])),
-        say("methods_fact.metric", name=str(row["metric"]).replace("_", " ")),
+        say("methods_fact.metric", name=catalogue_words.option("metric", row["metric"])),
         say("methods_fact.licence", name=row["licence"]),
     ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
@@ -10,18 +11,17 @@ import streamlit as st
 from engine import preview
 from engine.api_methods import Entry, Pictures
 from engine.preview import Preview
-from pages.parts import charts, control, methods_charts, methods_html, trial_html
+from pages.parts import catalogue_words, charts, control, methods_charts, methods_html, trial_html
 from pages.parts.words import number, say
 
 Facts = Mapping[str, Any]
-TASK = "fashion_mnist"  # of sample_data.pictures
 IMAGE, KNOB, VALUE = "methods_image", "methods_knob", "methods_value"
 DEFAULT_IMAGE = 6  # the shirt, which the teacher takes for several things
 
 
 def panel(entry: Entry, kept: Pictures, facts: Facts, look: str) -> None:
     """Choices on top, then the chart, then what is inside."""
-    arrays, seen = kept.of(entry), preview.preview(TASK)
+    arrays, seen = kept.of(entry), preview.preview(methods_charts.TASK)
     st.html(charts.title(say("methods_lesson.title"), say("methods_lesson.sub", student=kept.index["student"])))
     if "push" not in arrays:
         st.caption(say("methods_lesson.no_push"))
@@ -35,7 +35,7 @@ def panel(entry: Entry, kept: Pictures, facts: Facts, look: str) -> None:
 
 
 def _lesson(entry: Entry, kept: Pictures, facts: Facts, seen: Preview, look: str) -> None:
-    names = kept.index["classes"]
+    names = catalogue_words.class_names(methods_charts.TASK, kept.index["classes"])
     picture, chosen = st.columns([1, 4.2], vertical_alignment="center")
     with chosen:
         place = _image(names)
@@ -47,7 +47,7 @@ def _lesson(entry: Entry, kept: Pictures, facts: Facts, seen: Preview, look: str
     st.html(f'<p class="sh-sub">{say("methods_lesson.told", value=number(facts["values"][row]))}</p>')
 
 
-def _image(names: list[str]) -> int:
+def _image(names: Sequence[str]) -> int:
     if st.session_state.get(IMAGE) not in range(len(names)):
         st.session_state[IMAGE] = DEFAULT_IMAGE
     told = say("methods_lesson.image_help")
@@ -67,10 +67,12 @@ def _setting(entry: Entry, facts: Facts) -> int:
     with left:
         told = say("methods_lesson.knob_help")
         key = f"{KNOB}_{entry.name}"
-        knob = control.selectbox(say("methods_lesson.knob"), list(offered), key=key, help=told, format_func=_spoken)
+        knob = control.selectbox(say("methods_lesson.knob"), list(offered), key=key, help=told,
+                                 format_func=catalogue_words.setting)  # fmt: skip
     with right:
         key = f"{VALUE}_{entry.name}_{knob}"
-        value = control.select_slider(_spoken(knob), offered[knob], defaults[knob], key=key, format_func=_spoken)
+        value = control.select_slider(catalogue_words.setting(knob), offered[knob], defaults[knob], key=key,
+                                      format_func=functools.partial(_spoken, knob))  # fmt: skip
     return row_of(facts, knob, value)
 
 
@@ -84,8 +86,8 @@ def row_of(facts: Facts, knob: str, value: Any) -> int:
     return 0
 
 
-def _spoken(value: Any) -> str:
-    return number(value) if isinstance(value, float) else str(value).replace("_", " ")
+def _spoken(knob: str, value: Any) -> str:
+    return number(value) if isinstance(value, float) else catalogue_words.option(knob, value)
 
 
 def _inside(entry: Entry, kept: Pictures, facts: Facts, seen: Preview, look: str) -> None:

@@ -8,6 +8,7 @@ from itertools import groupby
 
 import streamlit as st
 
+from engine import catalogue
 from engine.api_methods import Entry
 from pages.parts import control, links
 from pages.parts.words import say
@@ -41,11 +42,13 @@ def matching(known: Sequence[Entry], typed: str) -> list[Entry]:
 def short(entry: Entry) -> str:
     """The title; under the heading of all losses only what tells one way of distilling from another."""
     title = str(entry.row["title"])
-    inside = re.fullmatch(r"\w+ \((.+)\)", title) if entry.kind == "losses" and entry.row["needs_teacher"] else None
+    taught = entry.kind == "losses" and entry.row["needs_teacher"]
+    inside = re.fullmatch(r"\w+(?: \(|（)(.+)[)）]", title) if taught else None
     return inside.group(1)[:1].upper() + inside.group(1)[1:] if inside else title
 
 
 def _text(entry: Entry) -> str:
-    row = entry.row
-    words = [entry.name, entry.name.replace("_", " "), row["title"], row["help"], row["source"], row.get("expect", "")]
-    return " ".join([*words, *(k["name"] for k in row["knobs"]), entry.group]).lower()
+    row, english = entry.row, catalogue.current().row(entry.kind, entry.name)
+    said = [str(words.get(field, "")) for words in (row, english) for field in ("title", "help", "expect")]
+    names = [entry.name, entry.name.replace("_", " "), *(k["name"] for k in row["knobs"]), entry.group]
+    return " ".join([*said, *names, row["source"]]).lower()

@@ -16,7 +16,7 @@ from engine.figures.compare import LETTERS, SYMBOLS, colours_of
 from engine.figures.hover import quality_words
 from engine.home import Home
 from engine.units import format_bytes, format_ms, format_seconds
-from pages.parts import charts, control, links, results_compare, results_state, story, subject, widgets
+from pages.parts import catalogue_words, charts, control, links, results_compare, results_state, story, subject, widgets
 from pages.parts.results_compare import Place
 from pages.parts.words import count, find, labels, number, say, times
 
@@ -168,18 +168,19 @@ def _place(place: Place) -> str:
 
 
 def _name(name: str) -> str:
-    return find(f"results_setting.{name}") or name.replace("_", " ")
+    return find(f"results_setting.{name}") or catalogue_words.setting(name)
 
 
 def _value(value: Any, place: Place = ()) -> tuple[str, str]:
     if isinstance(value, Mapping):
-        words = say("story.comma").join(f"{_name(k)} {_value(v)[0]}" for k, v in _told(place, value).items())
+        words = say("story.comma").join(f"{_name(k)} {_value(v, (k,))[0]}" for k, v in _told(place, value).items())
         return words or say("results_beside.with"), ""
     if value is None:
         return NOTHING, ""
     if isinstance(value, bool):
         return say("results_beside.yes" if value else "results_beside.no"), ""
-    return (number(value) if isinstance(value, float) else str(value).replace("_", " ")), ""
+    name = str(place[-1]) if place else ""
+    return (number(value) if isinstance(value, float) else catalogue_words.option(name, value)), ""
 
 
 def _told(place: Place, knobs: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages.parts import control, results_state, results_table, widgets
+from pages.parts import catalogue_words, control, results_state, results_table, widgets
 from pages.parts.results_state import PREFIX
 from pages.parts.results_table import ALL, COLUMNS, DEFAULT, FILTERS, WHOSE, Index, Marks, Row, View
 from pages.parts.words import count, find, say
@@ -118,5 +118,5 @@ def _option(name: str, sweeps: Mapping[str, str], value: Any) -> str:
     if name == "origins":
         return find(f"results_origin.{value}") or str(value)
     if name == "losses":
-        return find(f"recipe.loss.{value}") or str(value)
+        return find(f"recipe.loss.{value}") or catalogue_words.called("losses", str(value))
     return find(f"results_option.{name}_{value}") or str(value).replace("_", " ")

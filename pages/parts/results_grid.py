@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from pages.parts import control, details, links, results_filters, results_state, subject
+from pages.parts import catalogue_words, control, details, links, results_filters, results_state, subject
 from pages.parts.results_table import COLUMNS, MOST_CHOSEN, Column, Marks, Row, View, note_of, page_of, pages
 from pages.parts.words import find, say
 
@@ -95,7 +95,10 @@ def _kind(column: Column) -> str:
 def _words(name: str, value: Any) -> str:
     if value is None:
         return ""
-    return find(f"{PLACES[name]}{value}") or str(value) if name in PLACES else str(value)
+    if name == "without":
+        return catalogue_words.class_name(subject.task(), value)
+    said = find(f"{PLACES[name]}{value}") if name in PLACES else None
+    return said or (catalogue_words.called("losses", value) if name == "loss" else str(value))
 
 
 def _config(view: View) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from html import escape
 from typing import Any
@@ -13,7 +14,7 @@ from engine.errors import StillhouseError
 from engine.figures.soft_targets import SoftTargets, soft_targets
 from engine.preview import AnyPreview, Line, LinePreview, Preview, TextPreview, preview
 from engine.units import format_share
-from pages.parts import charts, control, state, story, texts
+from pages.parts import catalogue_words, charts, control, state, story, texts
 from pages.parts.choices import Form
 from pages.parts.words import labels, line, say
 
@@ -31,6 +32,8 @@ def panel(form: Form) -> None:
     except StillhouseError as problem:  # texts that have to be fetched first, a teacher that is not shipped
         st.caption(line(problem))
         return
+    if not isinstance(seen, LinePreview):
+        seen = dataclasses.replace(seen, class_names=catalogue_words.class_names(form.get("task"), seen.class_names))
     place = int(form.get("image")) % count_of(seen)
     if isinstance(seen, LinePreview):
         _line(seen.lines[place], seen.vocabulary, temperature)

@@ -11,7 +11,7 @@ from engine import figures
 from engine.figures.hover import quality_words
 from engine.figures.words import Facts
 from engine.units import format_bytes, format_ms
-from pages.parts import subject
+from pages.parts import catalogue_words, subject
 from pages.parts.words import find, say, times
 
 Row = Mapping[str, Any]
@@ -53,10 +53,10 @@ def recipe_words(row: Row) -> str:
     """A point's recipe in half a line: student, loss, zeros, bits."""
     if row.get("role") == "teacher":
         return say("recipe.teacher")
-    taught = find(f"recipe.loss.{row.get('loss')}") or str(row.get("loss"))
+    taught = find(f"recipe.loss.{row.get('loss')}") or catalogue_words.called("losses", str(row.get("loss")))
     parts = [str(row["student"]).replace("_", " "), _softened(taught, row), _pruned(row), _bits_words(row)]
     parts.append(say("recipe.by_layer") if row.get("by_layer") else "")
-    parts.append(say("recipe.without", name=row["without"]) if row.get("without") else "")
+    parts.append(_without(row) if row.get("without") else "")
     return say("recipe.join").join(p for p in parts if p)
 
 
@@ -107,6 +107,11 @@ def _gap(facts: Facts, name: str, paired: Paired) -> str:
 def _bits(run: Row) -> int:
     stages = (s for p in run["recipe"]["phases"] for s in p.get("stages", ()))
     return next((int(s["bits"]) for s in stages if "bits" in s), 32)
+
+
+def _without(row: Row) -> str:
+    task = str(row.get("task") or subject.task())
+    return say("recipe.without", name=catalogue_words.class_name(task, row["without"]))
 
 
 def _softened(taught: str, row: Row) -> str:

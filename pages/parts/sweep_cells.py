@@ -8,10 +8,9 @@ from typing import Any
 
 import streamlit as st
 
-from engine import catalogue
 from engine.errors import InputError
 from engine.knobs import Knob
-from pages.parts import control, sweep_draft, sweep_edit, sweep_state
+from pages.parts import catalogue_words, control, subject, sweep_draft, sweep_edit, sweep_state
 from pages.parts.sweep_draft import LIST, LOG, ONE, RANGE, Node, Setting
 from pages.parts.words import count, find, line, number, say
 
@@ -41,20 +40,22 @@ def cell(node: Node, task: str, name: str) -> None:
 
 def label_of(name: str) -> str:
     """A setting's name in words."""
-    return find(f"sweep_label.{name}") or name.replace("_", " ").capitalize()
+    return find(f"sweep_label.{name}") or catalogue_words.label(name)
 
 
 def words_of(name: str, value: Any) -> str:
     """A value in words: a title from the catalogue, a message, a short number."""
     if name == "student":
-        return str(catalogue.current().row("models", value)["title"])
+        return catalogue_words.title_of("models", value)
+    if name == "without" and value is not None:
+        return catalogue_words.class_name(subject.task(), value)
     if isinstance(value, bool):
         return say("sweep_form.yes" if value else "sweep_form.no")
     if value is None:
         return find(f"option.{name}.none") or say("sweep_form.all")
     if isinstance(value, (int, float)):
         return count(value) if isinstance(value, int) and value >= 10_000 else number(value)
-    return find(f"option.{name}.{value}") or str(value).replace("_", " ")
+    return catalogue_words.option(name, value)
 
 
 def rare(knob: Knob) -> bool:

@@ -18,6 +18,7 @@ from engine.errors import InputError
 from engine.knobs import Knob, canonical_float
 from engine.modalities import positions
 from engine.recipe import DATA, MAX_EPOCHS, MAX_SEED
+from pages.parts import catalogue_words
 from pages.parts.words import find, line, say
 
 ONE, LIST, RANGE, LOG = "one", "list", "range", "log"
@@ -88,7 +89,7 @@ def walk(node: Node) -> Iterator[Node]:
 def knobs_of(node: Node, task: str) -> dict[str, Knob]:
     """The knobs of a node by name: the catalogue's for a loss or stage, the recipe's own for the others."""
     if node.kind in (LOSSES, STAGES):
-        return {k.name: k for k in catalogue.current().knobs(node.kind, node.name)} | _factor(node)
+        return {k.name: k for k in catalogue_words.knobs(node.kind, node.name)} | _factor(node)
     if node.kind == PHASE:
         return {"epochs": Knob("epochs", "int", 1, _help("epochs"), 0, MAX_EPOCHS)}
     row = catalogue.current().row("tasks", task)

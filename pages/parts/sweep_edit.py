@@ -13,8 +13,8 @@ from typing import Any
 from engine import catalogue
 from engine.knobs import Knob
 from engine.recipe import MAX_PHASES, MAX_SEED, ORDERS
+from pages.parts import catalogue_words, sweep_json
 from pages.parts import sweep_draft as drafts
-from pages.parts import sweep_json
 from pages.parts.sweep_draft import EACH, LIST, LOG, LOSSES, ONE, ORDER, PHASE, RANGE, STAGES, Draft, Node, Setting
 from pages.parts.words import say
 
@@ -239,4 +239,4 @@ def _rank(stage: Node) -> int:
 
 
 def _title(node: Node) -> str:
-    return str(catalogue.current().row(node.kind, node.name)["title"])
+    return catalogue_words.title_of(node.kind, node.name)

@@ -11,7 +11,7 @@ import streamlit as st
 
 from engine import catalogue
 from engine.api_statistics import USUAL_SEEDS
-from pages.parts import control, sweep_draft, sweep_edit, sweep_state
+from pages.parts import catalogue_words, control, sweep_draft, sweep_edit, sweep_state
 from pages.parts.sweep_cells import cell, label_of, rare
 from pages.parts.sweep_draft import EACH, LOSSES, ONE, STAGES, TOGETHER, Draft, Node, Setting
 from pages.parts.words import say
@@ -59,7 +59,7 @@ def _task_changed() -> None:
 
 
 def _task_title(name: str) -> str:
-    return str(catalogue.current().row("tasks", name)["title"])
+    return catalogue_words.title_of("tasks", name)
 
 
 def _cells(node: Node, task: str, names: Sequence[str]) -> None:
@@ -199,7 +199,7 @@ def _teachers(draft: Draft, phase: Node) -> None:
 def _teacher_title(name: str) -> str:
     if name.startswith("{"):
         return say("sweep_form.a_recipe", student=json.loads(name).get("student", ""))
-    return str(catalogue.current().row("models", name)["title"])
+    return catalogue_words.title_of("models", name)
 
 
 def _add(phase: Node, kind: str, task: str) -> None:
@@ -212,7 +212,7 @@ def _add(phase: Node, kind: str, task: str) -> None:
             sweep_state.edit(sweep_edit.add, phase.uid, kind, st.session_state[place])
 
     def title(name: str) -> str:
-        return str(catalogue.current().row(kind, name)["title"])
+        return catalogue_words.title_of(kind, name)
 
     control.selectbox(say(f"sweep_form.add_{word}_help"), catalogue.current().suited(kind, task), key=place, index=None,
                       width=190, placeholder=say(f"sweep_form.add_{word}"), format_func=title, on_change=added,
@@ -221,7 +221,7 @@ def _add(phase: Node, kind: str, task: str) -> None:
 
 def _piece(draft: Draft, piece: Node, place: int, many: int, problems: Mapping[int, str]) -> None:
     """A loss or stage: its title, its knobs, buttons to move and remove it, and what is wrong with it."""
-    row = catalogue.current().row(piece.kind, piece.name)
+    row = catalogue_words.row(piece.kind, piece.name)
     knobs = sweep_draft.knobs_of(piece, draft.task)
     with control.container(key=f"piece_{piece.uid}"):
         title, buttons = st.columns([3, 0.8], gap="small", vertical_alignment="center")

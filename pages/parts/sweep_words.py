@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine import catalogue
+from pages.parts import catalogue_words
 from pages.parts.words import find, inside, say
 
 
@@ -47,14 +48,13 @@ def _phase(phase: Mapping[str, Any]) -> str:
 def _loss(loss: Any) -> list[str]:
     rows: Sequence[Any] = loss if isinstance(loss, (list, tuple)) else [loss]
     names = [str(row["name"]) for row in rows if isinstance(row, Mapping) and "name" in row]
-    return [find(f"recipe.loss.{name}") or name.replace("_", " ") for name in names]
+    return [find(f"recipe.loss.{name}") or catalogue_words.called("losses", name) for name in names]
 
 
 def _stage(stage: Mapping[str, Any]) -> str:
     """Its title, and the number that says most about it."""
     name = str(stage.get("name"))
-    row = catalogue.current().rows["stages"].get(name)
-    title = str(row["title"]) if row else name
+    title = catalogue_words.title_of("stages", name) if name in catalogue.current().rows["stages"] else name
     amount = next((v for v in stage.values() if isinstance(v, (int, float)) and not isinstance(v, bool)), None)
     lower = inside(title)
     return lower if amount is None else say("sweep_words.part", title=lower, value=f"{amount:g}")

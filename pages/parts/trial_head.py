@@ -10,7 +10,7 @@ import streamlit as st
 
 from engine.home import Home
 from engine.units import format_share
-from pages.parts import choices, control, details, links, story, trial_generate, trial_html, trial_pick
+from pages.parts import catalogue_words, choices, control, details, links, story, trial_generate, trial_html, trial_pick
 from pages.parts.words import say
 
 Row = Mapping[str, Any]
@@ -39,6 +39,7 @@ def left_out(run: Row) -> str | None:
     if name is None or "left_out_recall" not in found:
         return None
     shares = {n: format_share(found[f"left_out_{n}"]) for n in ("recall", "recall_raised", "accuracy")}
+    name = catalogue_words.class_name(run["recipe"]["task"], name)
     return say("trial_head.left_out", name=name, bias=f"{found['left_out_bias']:.1f}", **shares)
 
 

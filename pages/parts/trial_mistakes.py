@@ -13,7 +13,7 @@ from engine.figures.confusion import Mode, cell_of
 from engine.home import Home
 from engine.modalities import TEXT
 from engine.units import format_share
-from pages.parts import charts, control, subject, trial_charts, trial_html, trial_state
+from pages.parts import catalogue_words, charts, control, subject, trial_charts, trial_html, trial_state
 from pages.parts.trial_state import SHOWN, Asked
 from pages.parts.words import say
 
@@ -27,14 +27,16 @@ def panel(home: Home, view: Row, asked: Asked, look: str) -> None:
     if found is None:
         st.info(say("trial_mistakes.none"))
         return
+    names = catalogue_words.class_names(view["run"]["recipe"]["task"], found["labels"])
+    found = {**found, "labels": names}
     left, right = st.columns([1.35, 1], gap="small")
     with left, control.container(border=True, height="stretch", key="trial_confusion"):
         _matrix(view["run"]["key"], found, asked, look)
     with right, control.container(border=True, height="stretch", key="trial_classes"):
         st.html(charts.title(say("trial_mistakes.classes"), say("trial_mistakes.classes_sub")))
-        st.html(_classes(view["per_class"]))
+        st.html(_classes([{**r, "name": n} for r, n in zip(view["per_class"], names, strict=True)]))
     with control.container(border=True, key="trial_images"):
-        _images(home, view, asked, found["labels"])
+        _images(home, view, asked, names)
 
 
 def _matrix(key: str, found: Row, asked: Asked, look: str) -> None:

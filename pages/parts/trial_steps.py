@@ -9,7 +9,7 @@ import streamlit as st
 
 from engine.figures.hover import quality_words
 from engine.units import format_bytes, format_count, format_ms
-from pages.parts import charts, control, subject, trial_charts, trial_html
+from pages.parts import catalogue_words, charts, control, subject, trial_charts, trial_html
 from pages.parts.words import find, listed, say
 
 Row = Mapping[str, Any]
@@ -85,7 +85,7 @@ def stage_words(stage: Row) -> str:
 
 def stage_name(stage: Row) -> str:
     """A stage's name in words."""
-    return find(f"trial_stage.{stage['name']}") or str(stage["name"]).replace("_", " ")
+    return find(f"trial_stage.{stage['name']}") or catalogue_words.called("stages", str(stage["name"]))
 
 
 def _end(name: str, side: Row) -> dict[str, Any]:

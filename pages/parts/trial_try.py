@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -16,7 +16,7 @@ from engine.errors import StillhouseError
 from engine.home import Home
 from engine.modalities import TEXT
 from engine.units import format_bytes, format_ms
-from pages.parts import charts, control, subject, trial_html, trial_state, trial_typed
+from pages.parts import catalogue_words, charts, control, subject, trial_html, trial_state, trial_typed
 from pages.parts.trial_state import Asked
 from pages.parts.words import find, line, say
 
@@ -84,13 +84,13 @@ def _answers(home: Home, run: Row, pixels: Example, label: int | None, complete:
     with st.spinner(say("trial_try.asking")):
         found = answers(str(home.root), run["key"], pixels.tobytes(), pixels.shape, complete, home, pixels.dtype.name,
                         index)  # fmt: skip
-    models = found["models"]
+    models, classes = found["models"], catalogue_words.class_names(run["recipe"]["task"], found["classes"])
     if not models:
         st.info(say("trial_try.nobody"))
         return
     for column, model in zip(st.columns(len(models), gap="medium"), models, strict=True):
         with column:
-            st.html(_model(model, found["classes"], label))
+            st.html(_model(model, classes, label))
     if found["missing"]:
         roles = say("trial_try.join").join(say(f"trial_try.role.{name}") for name in found["missing"])
         gone = complete and found["missing"] == ["teacher"]  # one that builds on weights which were not fetched
@@ -106,7 +106,7 @@ def answers(root: str, key: str, content: bytes, shape: tuple[int, ...], complet
     return dict(api_trial.answers(_home, key, np.frombuffer(content, kind).reshape(shape), *more))
 
 
-def _model(model: Row, classes: list[str], label: int | None) -> str:
+def _model(model: Row, classes: Sequence[str], label: int | None) -> str:
     title = find(f"trial_try.role.{model['role']}") or str(model["name"])
     if model["bytes"] is None:
         cost = say("trial_try.kept")

@@ -10,7 +10,7 @@ import streamlit as st
 from engine import catalogue
 from engine.knobs import Knob
 from engine.units import format_share
-from pages.parts import choices, control, state
+from pages.parts import catalogue_words, choices, control, state, subject
 from pages.parts.choices import FULL_PRECISION, Field, Form
 from pages.parts.words import count, find, number, say
 
@@ -66,7 +66,7 @@ def _rare(field: Field) -> bool:
 
 def label_of(knob: Knob) -> str:
     """The message for this field, else its name in words."""
-    return find(f"label.{knob.name}") or knob.name.replace("_", " ").capitalize()
+    return find(f"label.{knob.name}") or catalogue_words.label(knob.name)
 
 
 def help_of(field: Field, form: Form) -> str:
@@ -74,16 +74,18 @@ def help_of(field: Field, form: Form) -> str:
     kind = KINDS.get(field.name)
     if not kind:
         return field.knob.help
-    row = catalogue.current().row(kind, form.values[field.name])
-    return say("help.with_choice", help=field.knob.help, title=row["title"], more=row["help"])
+    name = form.values[field.name]
+    told = {"title": catalogue_words.title_of(kind, name), "more": catalogue_words.help_of(kind, name)}
+    return say("help.with_choice", help=field.knob.help, **told)
 
 
 def title_of(name: str, value: Any) -> str:
     """An option in words: a title from the catalogue, a message, or the name itself."""
     if name in KINDS:
-        row = catalogue.current().row(KINDS[name], value)
-        return str(row["title"])
-    return find(f"option.{name}.{'none' if value is None else value}") or str(value).replace("_", " ")
+        return catalogue_words.title_of(KINDS[name], value)
+    if name == "without" and value is not None:
+        return catalogue_words.class_name(subject.task(), value)
+    return catalogue_words.option(name, value)
 
 
 def value_words(name: str, value: Any) -> str:
@@ -176,4 +178,4 @@ def _note(group: str, form: Form) -> None:
     if group == "teaching" and form.get("labels") is not None:
         st.caption(say("note.labels", count=count(form.get("labels"))))
     if group == "teaching" and form.get("without") is not None:
-        st.caption(say("note.without", name=form.get("without")))
+        st.caption(say("note.without", name=title_of("without", form.get("without"))))
