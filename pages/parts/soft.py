@@ -115,11 +115,11 @@ def _bars(info: SoftTargets) -> str:
     rows, few = [], sorted(range(len(info.names)), key=lambda i: (i != info.label, -info.shares[i]))[:MOST_BARS]
     for i in sorted(few):
         name, share = info.names[i], info.shares[i]
-        mark = f" ({say('soft.label')})" if i == info.label else ""
+        shown = say("soft.labelled", name=name) if i == info.label else name
         strong = ' class="sh-true"' if i == info.label else ""
         width = f"width:{100 * share:.2f}%"
         rows.append(
-            f"<span{strong}>{escape(name)}{mark}</span><i><b style='{width}'></b></i><span>{format_share(share)}</span>"
+            f"<span{strong}>{escape(shown)}</span><i><b style='{width}'></b></i><span>{format_share(share)}</span>"
         )
     alt = escape(figures.alt_soft_targets(info, labels()))
     return f'<div class="sh-bars" role="img" aria-label="{alt}">{"".join(rows)}</div>'

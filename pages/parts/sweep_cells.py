@@ -88,7 +88,8 @@ def _one(key: str, node: Node, knob: Knob, setting: Setting) -> None:
     label = label_of(knob.name)
     if knob.choices or knob.type == "bool":
         options = _words(knob)
-        control.selectbox(label, options, format_func=_in_words(knob.name), **kind)
+        nothing = words_of(knob.name, None) if knob.optional else None
+        control.selectbox(label, options, format_func=_in_words(knob.name), placeholder=nothing, **kind)
     elif knob.type == "str":
         control.text_input(label, max_chars=100, **kind)
     else:

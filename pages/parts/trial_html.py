@@ -68,11 +68,11 @@ def bars(shares: Sequence[float], names: Sequence[str], label: int | None = None
     top = max(range(len(shares)), key=lambda i: shares[i])
     rows = []
     for i, (name, share) in enumerate(zip(names, shares, strict=True)):
-        mark = f" ({say('soft.label')})" if i == label else ""
+        shown = say("soft.labelled", name=name) if i == label else name
         strong = ' class="sh-true"' if i == top else ""
         width = f"width:{100 * share:.2f}%"
         rows.append(
-            f"<span{strong}>{escape(name)}{mark}</span><i><b style='{width}'></b></i><span>{format_share(share)}</span>"
+            f"<span{strong}>{escape(shown)}</span><i><b style='{width}'></b></i><span>{format_share(share)}</span>"
         )
     alt = say("trial_try.bars_alt", name=names[top], share=format_share(shares[top]))
     return f'<div class="sh-bars" role="img" aria-label="{escape(alt)}">{"".join(rows)}</div>'

@@ -43,7 +43,7 @@ def moved_words(curve: Sequence[Row]) -> str:
     names = dict.fromkeys(name for point in curve for name in point.get("moved") or {})
     values = {n: [f"{p['moved'][n]:.2f}" for p in curve if n in (p.get("moved") or {})] for n in names}
     told = [say("trial_steps.moved_one", name=n, values=listed(v)) for n, v in values.items()]
-    return say("trial_steps.moved", settings="; ".join(told)) if told else ""
+    return say("trial_steps.moved", settings=say("story.also").join(told)) if told else ""
 
 
 def ends(run: Row) -> list[dict[str, Any]]:

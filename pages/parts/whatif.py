@@ -65,4 +65,4 @@ def _measured_on(grid: Sequence[Row], progress: Mapping[str, Any]) -> str:
     preview = sum(bool(r.get("preview")) for r in grid)
     total = max(progress.get("total") or 0, len(grid))
     said = say("what_if.progress", done=len(grid) - preview, total=total)
-    return f"{said}; {say('what_if.preview' if preview else 'what_if.full')}"
+    return said + say("story.also") + say("what_if.preview" if preview else "what_if.full")
