@@ -114,7 +114,9 @@ def _word(knob: str, value: Any, words: Labels) -> str:
         return words["parallel_all" if knob == "labels" else "parallel_none"]
     if knob == "sparsity":
         return format_share(value).replace(".0 ", " ")
-    return f"{value:g}" if isinstance(value, (int, float)) else str(value).replace("_", " ")
+    if isinstance(value, (int, float)):
+        return f"{value:g}"
+    return words.get(f"{knob}_{value}") or str(value).replace("_", " ")
 
 
 def _quality(ys: Numbers, metric: str, words: Labels) -> Across:
