@@ -23,7 +23,6 @@ from engine.store import Store
 Row = Mapping[str, Any]
 FRESH_SECONDS = 1.0  # for so long what another process has changed counts as new, whoever looks
 ORIGINS = ("trial", "grid")  # a run whose settings the grid has measured already is that very point
-VISIT = "visit"
 
 
 @dataclass(frozen=True)
@@ -129,13 +128,3 @@ def tally(home: Home, lesson: str) -> dict[str, int]:
     answers = api_lessons.find(lesson).check.answers
     chosen = list(store_class.predicted(api_home.store_of(home), lesson).values())
     return {choice: chosen.count(choice) for choice in answers}
-
-
-def note_visit(home: Home, who: str) -> None:
-    """Remember that ``who`` has been shown around on Explore, or wants to do without it."""
-    store_class.show(api_home.store_of(home), who, VISIT)
-
-
-def has_visited(home: Home, who: str) -> bool:
-    """Whether that was noted."""
-    return store_class.shown(api_home.store_of(home), who, VISIT)

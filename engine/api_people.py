@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from engine import api_home, store_queue, store_read
+from engine import api_home, store_class, store_queue, store_read
 from engine.errors import InputError
 from engine.execution.base import default_slots
 from engine.home import Home
@@ -21,6 +21,7 @@ from engine.store import Store
 CAP, JOIN_CODE = "STILLHOUSE_CAP", "STILLHOUSE_JOIN_CODE"
 WORKSHOP_CAP, MAX_CAP = 20, 100_000
 NAME_LENGTH = 40
+VISIT = "visit"  # its name among what a person was shown
 STARTS_SECONDS = 2.0  # for so long expected starts count as new
 TIMED = 50  # the newest ended attempts of a kind say how long one takes
 
@@ -77,6 +78,16 @@ def names(home: Home) -> dict[str, str]:
     """What those who typed a name are called, by ``who``."""
     found = api_home.store_of(home).rows("SELECT who, name FROM people WHERE name != ''")
     return {r["who"]: r["name"] for r in found}
+
+
+def note_visit(home: Home, who: str) -> None:
+    """Remember that ``who`` has been shown around on Explore, or wants to do without it."""
+    store_class.show(api_home.store_of(home), who, VISIT)
+
+
+def has_visited(home: Home, who: str) -> bool:
+    """Whether that was noted."""
+    return store_class.shown(api_home.store_of(home), who, VISIT)
 
 
 def crowd(home: Home, who: str) -> dict[str, int]:

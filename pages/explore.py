@@ -25,6 +25,7 @@ from pages.parts import (
     soft,
     state,
     theme,
+    visit,
     whatif,
     widgets,
 )
@@ -38,10 +39,12 @@ def draw() -> None:
     """The whole page, top to bottom."""
     home, look = frame.home(), theme.name()
     frame.start_runner(str(home.root))
-    form = state.sync()
+    step = visit.sync(home)
+    form = state.sync(visit.parameter())
     with st.sidebar:
         widgets.form_panel(form)
-    frame.heading(say("app.title"), say("app.lead"))
+        visit.offer(step)
+    frame.heading(say("app.title"), say("app.lead"), visit.callout(home, step))
     _complaints()
     recipe = _recipe(form)
     if recipe is not None:
@@ -84,7 +87,7 @@ def _recipe(form: Form) -> Recipe | None:
 
 def _complaints() -> None:
     """What the URL asked for and did not get, and what a click could not do: one line each."""
-    for problem in state.problems():
+    for problem in (*state.problems(), *visit.refused()):
         st.warning(say("url.kept", problem=problem))
     for problem in frame.failures():
         st.error(problem)

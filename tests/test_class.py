@@ -182,14 +182,6 @@ class TestPredictions:
         assert api_class.prediction(home, "ann", lesson) is None
 
 
-def test_a_first_visit_is_remembered_by_person(home: Home) -> None:
-    assert not api_class.has_visited(home, "ann")
-    api_class.note_visit(home, "ann")
-    api_class.note_visit(home, "ann")
-    assert api_class.has_visited(home, "ann")
-    assert not api_class.has_visited(home, "bob")
-
-
 def test_a_deleted_result_is_no_point_any_more(home: Home) -> None:
     key = finish(home, recipe(1))
     assert store_of(home).remove([key]) == [key]

@@ -146,3 +146,11 @@ def test_active_is_what_one_wants_and_the_page_shows(home: Home) -> None:
     assert [s["state"] for s in few] == ["running", "queued", "queued"]
     assert few[0]["key"] == mine["key"]
     assert sorted(s["place"] for s in few[1:]) == [1, 2], "those that start next, behind bob's first"
+
+
+def test_a_first_visit_is_remembered_by_person(home: Home) -> None:
+    assert not api_people.has_visited(home, "ann")
+    api_people.note_visit(home, "ann")
+    api_people.note_visit(home, "ann")
+    assert api_people.has_visited(home, "ann")
+    assert not api_people.has_visited(home, "bob")

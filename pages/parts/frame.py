@@ -57,11 +57,17 @@ def guarded(draw: Callable[_P, Any]) -> Callable[_P, None]:
     return safe
 
 
-def heading(title: str, lead: str) -> None:
-    """The page's name, one line on what it is for, the other languages; where several people are, who looks at it."""
-    brand = f'<div class="sh-brand"><h1>{escape(title)}</h1><p>{escape(lead)}</p></div>'
+def heading(title: str, lead: str, instead: Callable[[], None] | None = None) -> None:
+    """The page's name, one line on what it is for, the other languages; where several people are, who looks at it.
+
+    ``instead`` draws something in the place of the line.
+    """
+    line_of_it = "" if instead else f"<p>{escape(lead)}</p>"
+    brand = f'<div class="sh-brand"><h1>{escape(title)}</h1>{line_of_it}</div>'
     with control.container(horizontal=True, vertical_alignment="center", key="heading"):
         st.html(f'<div lang="{language.current()}">{brand}</div>')
+        if instead:
+            instead()
         share.offer()
         tongues()
         if who.shared():

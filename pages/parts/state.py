@@ -18,9 +18,10 @@ LAST_PAGE = "_last_page"  # set by app.py when a page has been drawn
 MOST_PAST, LAG_SECONDS = 40, 2.0
 
 
-def sync() -> Form:
+def sync(beside: Mapping[str, str] | None = None) -> Form:
     """Read the URL where it changed (a link, the back button), else the widgets; then write the URL again.
 
+    ``beside``: what the page keeps in its address besides the form.
     Must run before any widget of the form is drawn: it puts the checked values into the session.
     """
     address = carried.own()
@@ -34,7 +35,7 @@ def sync() -> Form:
     changed = _store(form)
     if fresh or changed:
         st.session_state[PROBLEMS] = form.problems if fresh else []
-    written = choices.to_url(form)
+    written = {**choices.to_url(form), **(beside or {})}
     _remember(written, address)
     carried.write(written)
     return form
