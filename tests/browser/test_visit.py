@@ -67,6 +67,7 @@ def test_by_keyboard_and_once(fresh: str, opened: Callable[..., Window]) -> None
     window.page.locator(".st-key-visit_next button").focus()
     for number in range(1, 7):
         shows(window.page.locator(".sh-visit b").get_by_text(f"{number} of 6"), 1)
+        window.settled()
         window.page.keyboard.press("Enter")
     shows(window.page.locator(".sh-visit"), 0)
     assert "visit" not in window.page.url
