@@ -19,7 +19,10 @@ RESULT = {"quality": {"value": 0.88}, "cost": {"packed_bytes": 17_900}}
 
 def runs(**outcomes: int) -> list[Run]:
     names = list(Counter(outcomes).elements())
-    return [Run(i, Finding(0.001 * i, -0.01, 0.01, n, 5000), RESULT, RESULT, 20.0, 1.5) for i, n in enumerate(names)]
+    return [
+        Run(i, Finding(0.001 * i, -0.01, 0.01, n, 5000, 0.88, 0.87), RESULT, RESULT, 20.0, 1.5)
+        for i, n in enumerate(names)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -36,17 +39,17 @@ def test_a_claim_holds_where_it_comes_nine_times_in_ten(outcomes: dict[str, int]
 def test_the_page_counts_what_came() -> None:
     text = report([(LESSON, runs(same=9, undecided=1)), (known()["temperature"], [])], 10)
     row = next(line for line in text.splitlines() if line.startswith("| [`distillation`]"))
-    assert "| same | 0 | 9 | 0 | 1 | **yes** | 0.0045 (0 to 0.009) | 20 | 20 | 1.5 |" in row
+    assert "| same | 0 | 9 | 0 | 1 | **yes** | 0.0045 (0 to 0.009) | 20 | 1.5 |" in row
     assert next(line for line in text.splitlines() if "`temperature`" in line).count("| no |") == 1
-    assert text.count("17,900") == 20
-    assert "88.0 %" in text
+    assert text.count("17,900") == 22  # two a seed, and their means
+    assert "| mean | 0.88 | 0.87 | 88.0 % | 88.0 % | 17,900 | 17,900 | 0.0045 |" in text
 
 
 def test_what_was_measured_with_other_settings_does_not_count(tmp_path: Path) -> None:
     folder = tmp_path / "distillation-0"
     folder.mkdir()
     assert evidence_lessons.run_of(LESSON, 0, tmp_path) is None
-    (folder / "lesson.json").write_text(json.dumps({"keys": ["a", "b"], "seconds": 1.0, "load": 1.0}))
+    (folder / "distillation.json").write_text(json.dumps({"keys": ["a", "b"], "seconds": 1.0, "load": 1.0}))
     assert evidence_lessons.run_of(LESSON, 0, tmp_path) is None
 
 
