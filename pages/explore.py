@@ -12,6 +12,7 @@ from engine.errors import InputError
 from engine.home import Home
 from engine.recipe import Recipe
 from pages.parts import (
+    carried,
     charts,
     choices,
     control,
@@ -19,6 +20,7 @@ from pages.parts import (
     frame,
     legend,
     points,
+    presenter,
     progress,
     runbar,
     shipped,
@@ -42,9 +44,9 @@ def draw() -> None:
     step = visit.sync(home)
     form = state.sync(visit.parameter())
     with st.sidebar:
-        widgets.form_panel(form)
+        widgets.form_panel(form, presenter.own_fields(form) if carried.presenting() else ())
         visit.offer(step)
-    frame.heading(say("app.title"), say("app.lead"), visit.callout(home, step))
+    frame.heading(say("app.title"), say("app.lead"), None if carried.presenting() else visit.callout(home, step))
     _complaints()
     recipe = _recipe(form)
     if recipe is not None:
@@ -58,9 +60,13 @@ def _body(home: Home, form: Form, recipe: Recipe, look: str) -> None:
     own = points.by_key(rows, recipe.key)
     known = own is not None and own["origin"] != "shipped"
     runs = sum(r.get("origin") == "trial" and r.get("student") == recipe.student for r in rows)
-    runbar.bar(home, form, recipe.to_json(), known, runs)
+    if not carried.presenting():
+        runbar.bar(home, form, recipe.to_json(), known, runs)
     measuring = progress.panel(home, keys, look)
     focus = points.focus(rows, form.get("point"), recipe.key, grid, whatif.sparsity_of(form), form.get("bits"))
+    if carried.presenting():
+        presenter.panel(home, form, rows, grid, keys["dense"], focus, look)
+        return
     details.panel(home, focus, measuring)
     charts.pareto_pair(rows, focus.row["key"] if focus else None, look)
     legend.draw(rows, look, focus is not None)

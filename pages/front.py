@@ -9,6 +9,7 @@ import streamlit as st
 from engine import api_points
 from engine.home import Home
 from pages.parts import (
+    carried,
     frame,
     front_answer,
     front_chart,
@@ -37,9 +38,12 @@ def draw() -> None:
         st.warning(problem)
     shown = front_data.shown(home, values, table)
     info = front_chart.info_of(shown)
-    front_answer.panel(shown, info)
-    front_chart.panel(shown, info, look)
-    front_views.panel(home, shown, info, values["view"], look)
+    if carried.presenting():  # to a room, what the chart shows is enough at a time
+        front_chart.panel(shown, info, look)
+    else:
+        front_answer.panel(shown, info)
+        front_chart.panel(shown, info, look)
+        front_views.panel(home, shown, info, values["view"], look)
     if api_points.busy(home):
         _live(home, values["task"], table.version)
 

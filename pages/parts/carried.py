@@ -22,6 +22,7 @@ LAG_SECONDS = 2.0  # a browser that has not yet taken over what was chosen must 
 MOST_TEXT, MOST_NAMES = 2000, 200
 ALL, NOT, JOINT = "all", "-", "."  # the joint is a sign that addresses leave as it is
 YES = "1"
+LARGER = 1.5  # how much larger the presenter's figures are
 _SPLIT = re.compile(r"[,.\s]+")
 _NAME = re.compile(r"-?[A-Za-z0-9_][A-Za-z0-9_-]{0,79}")
 

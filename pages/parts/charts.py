@@ -20,32 +20,31 @@ CONFIG = {"displaylogo": False, "scrollZoom": False, "doubleClick": "reset",
           "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d", "toImage"]}  # fmt: skip
 FONT = "Source Sans, Source Sans Pro, system-ui, sans-serif"
 COSTS = ("packed_bytes", "latency_ms")
+PARETO_PIXELS, HEAT_PIXELS = 340, 330
 
 
-def pareto_pair(rows: Sequence[Row], selected: str | None, theme: str, height: int = 340) -> None:
+def pareto_pair(rows: Sequence[Row], selected: str | None, theme: str) -> None:
     """Quality against packed bytes and against latency, side by side; a click brings a point into focus."""
-    stamp = points.stamp(rows)
     for column, cost in zip(st.columns(2, gap="small"), COSTS, strict=True):
         with column, control.container(border=True, key=f"panel_{cost}"):
             st.html(title(say(f"chart.{cost}.title"), say(f"chart.{cost}.sub")))
-            measure = (subject.metric(), subject.direction())
-            drawn, alt = _pareto(rows, stamp, cost, selected, theme, height, measure)
-            control.plotly_chart(
-                drawn,
-                key=f"chart_{cost}",
-                theme=None,
-                on_select=_clicked(cost),
-                selection_mode="points",
-                config=CONFIG,
-                alt=alt,
-            )
+            pareto(rows, cost, selected, theme)
 
 
-def heat(grid: Sequence[Row], cell: tuple[float, int] | None, theme: str, height: int = 330) -> None:
-    """Sparsity against bits, coloured by quality, the chosen cell outlined."""
-    drawn, alt = _heat(grid, points.stamp(grid), cell, theme, height, (subject.metric(), subject.direction()))
+def pareto(rows: Sequence[Row], cost: str, selected: str | None, theme: str, **place: Any) -> None:
+    """Quality against one cost. ``place``: a height of Streamlit's, where the figure's own does not do."""
+    measure = (subject.metric(), subject.direction())
+    drawn, alt = _pareto(rows, points.stamp(rows), cost, selected, theme, PARETO_PIXELS, measure)
+    control.plotly_chart(drawn, key=f"chart_{cost}", theme=None, on_select=_clicked(cost), selection_mode="points",
+                         config=CONFIG, alt=alt, **place)  # fmt: skip
+
+
+def heat(grid: Sequence[Row], cell: tuple[float, int] | None, theme: str, **place: Any) -> None:
+    """Sparsity against bits, coloured by quality, the chosen cell outlined; ``place`` as of :func:`pareto`."""
+    measure = (subject.metric(), subject.direction())
+    drawn, alt = _heat(grid, points.stamp(grid), cell, theme, HEAT_PIXELS, measure)
     control.plotly_chart(drawn, key="chart_heat", theme=None, on_select=_clicked("heat"), selection_mode="points",
-                         config=CONFIG, alt=alt)  # fmt: skip
+                         config=CONFIG, alt=alt, **place)  # fmt: skip
 
 
 def title(text: str, sub: str) -> str:

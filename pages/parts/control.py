@@ -19,7 +19,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.delta_generator_singletons import context_dg_stack
 
-from pages.parts import carried
+from pages.parts import carried, drawing
 
 CONTROLS, GROUPS = "_controls", "_groups"
 FREE = ("heading",)  # language, name, the dialog of links: no "all" reaches them
@@ -99,6 +99,8 @@ def _shown(draw: _Draw) -> _Draw:
     def controlled(*args: Any, **kwargs: Any) -> Any:
         name, groups = str(kwargs["key"]), _around()
         _remember(Control(name, "", kind, groups))  # its alt text says what it shows, not what it is called
+        if kind == "plotly_chart" and carried.presenting():
+            args = (drawing.larger(args[0], carried.LARGER), *args[1:])
         if kwargs.get("on_select", "ignore") == "ignore" or not _closed(name, groups):
             return draw(*args, **kwargs)
         draw(*args, **{**kwargs, "on_select": "ignore"})

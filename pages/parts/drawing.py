@@ -20,6 +20,9 @@ LONG = 50  # lists from this length on are written once; nobody reads them again
 # what Plotly escapes in every figure that it writes, so that it may stand in HTML; then it finds nothing left to do
 ESCAPED = ((b"<", b"\\u003c"), (b">", b"\\u003e"), (b"/", b"\\u002f"))
 TYPES = ("f8", "f4", "i1", "u1", "i2", "u2", "i4", "u4")  # numbers that Plotly's script takes as they lie in memory
+# what is measured in pixels, by the part of a figure that holds it
+SCALED = {"font": ("size",), "marker": ("size",), "line": ("width",), "layout": ("height",), "title": ("standoff",)}
+SIZES = {name for names in SCALED.values() for name in names}
 Spec = dict[str, Any]
 
 
@@ -45,6 +48,28 @@ class Drawn(go.Figure):
 
     def __repr__(self) -> str:
         return f"Drawn({len(self.to_dict()['data'])} traces)"
+
+
+def larger(figure: go.Figure, factor: float) -> Drawn:
+    """A figure for the back rows of a room: its letters, symbols and lines, and its height, times ``factor``."""
+    made = object.__new__(Drawn)
+    object.__setattr__(made, "_spec", _written(_scaled(figure.to_dict(), factor)))
+    return made
+
+
+def _scaled(value: Any, factor: float, inside: str = "") -> Any:
+    if isinstance(value, Mapping):
+        return {name: _scaled(part, factor, name if name in SCALED.get(inside, ()) else _kind(name))
+                for name, part in value.items()}  # fmt: skip
+    if isinstance(value, (list, tuple)) and len(value) < LONG:
+        return [_scaled(part, factor, inside) for part in value]
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return value * factor if number and inside in SIZES else value
+
+
+def _kind(name: str) -> str:
+    """What a part of a figure is, as far as its sizes are concerned."""
+    return "font" if name.endswith("font") else name if name in SCALED else ""
 
 
 def _written(value: Any) -> Any:

@@ -22,7 +22,7 @@ import streamlit as st
 from engine import api, api_people
 from engine.errors import StillhouseError
 from engine.home import Home
-from pages.parts import control, language, share, who
+from pages.parts import carried, control, language, share, who
 from pages.parts.words import line, say, say_in
 
 FAILURES, NAME, REFUSED, NOTICES = "_failures", "person_name", "_language_refused", "_notices"
@@ -62,13 +62,16 @@ def heading(title: str, lead: str, instead: Callable[[], None] | None = None) ->
 
     ``instead`` draws something in the place of the line.
     """
-    line_of_it = "" if instead else f"<p>{escape(lead)}</p>"
+    line_of_it = "" if instead or carried.presenting() else f"<p>{escape(lead)}</p>"
     brand = f'<div class="sh-brand"><h1>{escape(title)}</h1>{line_of_it}</div>'
     with control.container(horizontal=True, vertical_alignment="center", key="heading"):
         st.html(f'<div lang="{language.current()}">{brand}</div>')
         if instead:
             instead()
         share.offer()
+        if carried.presenting():
+            control.button(say("share.leave"), key="leave_presenting", type="tertiary", on_click=carried.choose,
+                           args=("present", ""), help=say("share.leave_help"))  # fmt: skip
         tongues()
         if who.shared():
             person(home())

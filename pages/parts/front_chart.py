@@ -15,7 +15,7 @@ from engine.figures.front_info import FrontInfo
 from engine.figures.hover import quality_words
 from engine.figures.pareto_info import cost_words
 from engine.units import format_share
-from pages.parts import charts, control, front_filters, links, words
+from pages.parts import carried, charts, control, front_filters, links, words
 from pages.parts.drawing import Drawn
 from pages.parts.front_data import Shown
 from pages.parts.remembered import by_language
@@ -38,34 +38,30 @@ def info_of(shown: Shown) -> FrontInfo:
 def panel(shown: Shown, info: FrontInfo, theme: str) -> None:
     """Title, chart, one line of facts, what to take away."""
     with control.container(border=True, key="front_chart"):
-        title, picture, page = st.columns([5, 1.25, 1.25], vertical_alignment="center")
-        title.html(charts.title(_title(shown), _sub(shown)))
-        with picture:
-            kind = control.segmented_control(
-                say("front_chart.picture"),
-                PICTURES,
-                key="front_picture",
-                default=PICTURES[0],
-                format_func=str.upper,
-                help=say("front_chart.picture_help"),
-                required=True,
-                label_visibility="collapsed",
-                width="stretch",
-            )
         drawn, alt = _drawn(shown, info, shown.stamp, theme)
-        with page:
-            control.download_button(
-                say("front_chart.page"),
-                _page(drawn),
-                file_name=f"{_file(shown)}.html",
-                mime="text/html",
-                key="front_page",
-                help=say("front_chart.page_help"),
-                on_click="ignore",
-                width="stretch",
-            )
-        _clickable(drawn, alt, _config(shown, kind or PICTURES[0]))
+        named = charts.title(_title(shown), _sub(shown))
+        if carried.presenting():
+            st.html(named)
+            kind = PICTURES[0]
+        else:
+            kind = _taken(shown, drawn, named)
+        _clickable(drawn, alt, _config(shown, kind))
         _facts(shown, info, theme)
+
+
+def _taken(shown: Shown, drawn: Drawn, named: str) -> str:
+    """The title, and beside it what can be taken away; the kind of picture that the camera makes."""
+    title, picture, page = st.columns([5, 1.25, 1.25], vertical_alignment="center")
+    title.html(named)
+    with picture:
+        kind = control.segmented_control(say("front_chart.picture"), PICTURES, key="front_picture", default=PICTURES[0],
+                                         format_func=str.upper, help=say("front_chart.picture_help"), required=True,
+                                         label_visibility="collapsed", width="stretch")  # fmt: skip
+    with page:
+        control.download_button(say("front_chart.page"), _page(drawn), file_name=f"{_file(shown)}.html",
+                                mime="text/html", width="stretch", key="front_page", help=say("front_chart.page_help"),
+                                on_click="ignore")  # fmt: skip
+    return kind or PICTURES[0]
 
 
 def clicked(event: Any, name: str) -> None:
@@ -79,8 +75,9 @@ def clicked(event: Any, name: str) -> None:
 
 
 def _clickable(drawn: Drawn, alt: str, config: Mapping[str, Any]) -> None:
+    place: Any = {"height": "stretch"} if carried.presenting() else {}
     event = control.plotly_chart(drawn, key="chart_front", theme=None, on_select=RERUN, selection_mode="points",
-                                 config=dict(config), alt=alt)  # fmt: skip
+                                 config=dict(config), alt=alt, **place)  # fmt: skip
     clicked(event, "front")
 
 
@@ -128,7 +125,7 @@ def _facts(shown: Shown, info: FrontInfo, theme: str) -> None:
     lines = "".join(_fact(info, i, theme) for i in range(len(info.lines)))
     st.html(f'<div class="sh-fronts">{lines}</div>')
     low, high, worst, best = info_box(shown)
-    if len(info.xs):
+    if len(info.xs) and not carried.presenting():
         said = say("front_chart.share_help", low=cost_words(low, shown.cost), high=cost_words(high, shown.cost),
                    worst=quality_words(worst, info.metric), best=quality_words(best, info.metric))  # fmt: skip
         st.caption(said)

@@ -17,7 +17,8 @@ from pages.parts.words import say
 Row = Mapping[str, Any]
 
 
-def panel(home: Home, form: Form, grid: Sequence[Row], dense_key: str, theme: str) -> None:
+def panel(home: Home, form: Form, grid: Sequence[Row], dense_key: str, theme: str,
+          **place: Any) -> None:  # fmt: skip
     """The map of the dense student that the settings name."""
     st.html(charts.title(say("what_if.title"), say("what_if.sub")))
     progress = api.grid_status(home, dense_key)
@@ -27,7 +28,7 @@ def panel(home: Home, form: Form, grid: Sequence[Row], dense_key: str, theme: st
         return
     st.html(f'<p class="sh-story">{story.html(answer(form, grid))}</p>')
     cell = chosen(form, grid)
-    charts.heat(grid, (cell["sparsity"], cell["bits"]) if cell else None, theme)
+    charts.heat(grid, (cell["sparsity"], cell["bits"]) if cell else None, theme, **place)
     st.caption(_measured_on(grid, progress))
     if form.get("schedule") == "gradual" or form.get("training") == "qat":
         st.caption(say("what_if.gradual"))

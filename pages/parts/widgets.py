@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from html import escape
 from typing import Any
 
@@ -22,12 +23,12 @@ LADDER = (20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 GROUPS = ("models", "teaching", "pruning", "bits")
 
 
-def form_panel(form: Form) -> None:
-    """All settings, grouped; rarely used ones wait in an expander."""
+def form_panel(form: Form, elsewhere: Collection[str] = ()) -> None:
+    """All settings but those that stand ``elsewhere``, grouped; rarely used ones wait in an expander."""
     for group in GROUPS:
         with control.container(key=f"group_{group}"):
             st.html(f'<h3 class="sh-group">{escape(say(f"group.{group}"))}</h3>')
-            for field in (f for f in form.group(group) if not _rare(f)):
+            for field in (f for f in form.group(group) if not _rare(f) and f.name not in elsewhere):
                 widget(field, form)
             _note(group, form)
     with control.container(key="group_run"):
