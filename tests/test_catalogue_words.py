@@ -73,8 +73,7 @@ def test_no_word_is_missing_or_left_over(language):
             wanted |= {f"{kind}.{name}.{field}" for field in catalogue_words.FIELDS if row.get(field)}
     found |= {f"{kind}.{n}.{f}" for kind in KINDS for n, own in read[kind].items() for f in own}
     found = {place for place in found if place.rsplit(".", 1)[1] not in ("knobs", "class_names")}
-    optional = {f"{kind}.{name}.{field}" for kind in KINDS for name in rows(kind) for field in ("licence", "source")}
-    assert sorted(wanted - found - optional) == [], "missing"
+    assert sorted(wanted - found) == [], "missing"
     assert sorted(found - wanted) == [], "left over"
 
 

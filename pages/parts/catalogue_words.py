@@ -17,7 +17,7 @@ from engine import catalogue
 from engine.knobs import Knob
 from pages.parts import words
 
-FIELDS = ("title", "help", "expect", "caveat", "licence", "source")  # citations may stay as they are
+FIELDS = ("title", "help", "expect", "caveat")
 GROUP = "teaching_"  # before a loss's setting that a stage has, too (pages.parts.choices)
 Row = Mapping[str, Any]
 
