@@ -20,7 +20,7 @@ from engine.figures.svg import wide
 from engine.figures.theme import THEMES
 from engine.knobs import Knob
 from engine.live import Live
-from pages.parts import choices, live
+from pages.parts import choices, language, live
 
 NAMES = list(figures.FIGURES)
 BUDGET_SECONDS = 0.1  # on any machine; benchmarks/live_figures.py measures
@@ -54,14 +54,15 @@ def inside(text: ElementTree.Element, width: float) -> bool:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("look", list(THEMES))
-def test_draws_at_every_end_of_every_knob(name: str, look: str) -> None:
+@pytest.mark.parametrize(("look", "spoken"), list(zip(THEMES, language.NAMES, strict=True)))
+def test_draws_at_every_end_of_every_knob(name: str, look: str, spoken: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(language.VARIABLE, spoken)
     figure = figures.find(name)
     for values in settings(figure):
         html, facts = live.drawn(name, values, look)
         tree = ElementTree.fromstring(html)  # well-formed, or the browser would mend it as it likes
         assert "\n" not in html, "a blank line ends HTML inside Markdown"
-        assert len(tree.attrib["aria-label"]) > 40
+        assert len(tree.attrib["aria-label"]) > 20
         assert "nan" not in html.lower().replace("dominan", "")
         assert "inf" not in " ".join(NUMBER.findall(html[html.index("<svg") :])).lower()
         assert len(html) < 120_000

@@ -1,6 +1,6 @@
 """Pictures that change while a slider moves: plain SVG, which a browser redraws in a few milliseconds.
 
-A Plotly figure takes a browser three times as long to draw again. Coordinates are those of a picture about 640 wide
+A Plotly figure takes a browser three times as long to draw again. Coordinates are those of a picture 540 wide
 that the page scales; text takes the page's font, colours are the theme's. Nothing here spans lines: a blank line would
 end the HTML inside Markdown.
 """
@@ -15,8 +15,8 @@ from typing import Literal
 from engine.figures.panes import ticks
 from engine.figures.theme import Theme
 
-WIDTH = 640
-SIZE, SMALL = 13, 12  # of text
+WIDTH = 540  # about as many pixels as a figure beside a text has
+SIZE, SMALL = 14, 13  # of text
 Anchor = Literal["start", "middle", "end"]
 Range = tuple[float, float]
 Ticks = Sequence[tuple[float, str]]
@@ -47,11 +47,11 @@ class Picture:
         self.parts.append(f'<path d="M{way}" fill="{fill}"{shade} stroke="{colour}" stroke-width="{width:g}" '
                           f'stroke-linejoin="round"{_dash(dash)}/>')  # fmt: skip
 
-    def cells(self, places: Iterable[tuple[float, float]], side: float, fill: str) -> None:
-        """Many squares of one colour as a single shape; ``places`` are their upper left corners."""
-        way = "".join(f"M{x:g} {y + side / 2:g}h{side:g}" for x, y in places)
+    def cells(self, places: Iterable[tuple[float, float]], width: float, height: float, fill: str) -> None:
+        """Many rectangles of one colour as a single shape; ``places`` are their upper left corners."""
+        way = "".join(f"M{x:g} {round(y + height / 2, 2):g}h{width:g}" for x, y in places)
         if way:
-            self.parts.append(f'<path d="{way}" stroke="{fill}" stroke-width="{side:g}"/>')
+            self.parts.append(f'<path d="{way}" stroke="{fill}" stroke-width="{height:g}"/>')
 
     def text(self, x: float, y: float, text: str, anchor: Anchor = "start", colour: str = "", size: float = SIZE,
              bold: bool = False, turned: bool = False) -> None:  # fmt: skip
@@ -79,7 +79,7 @@ class Picture:
         """A line of entries (symbol or dash, colour, words) from ``x`` on, wrapped at the right edge."""
         left = x
         for kind, colour, words in entries:
-            width = 36 + 6.1 * wide(words)
+            width = 34 + 6.5 * wide(words)
             if left > x and left + width > self.width:
                 left, y = x, y + 18
             if kind.startswith("line"):
@@ -115,10 +115,10 @@ class Pane:
         for value, words in x_ticks:
             x = self.across(value)
             picture.line(x, bottom, x, bottom + 4, theme.muted)
-            picture.text(x, bottom + 13, words, "middle", theme.muted, SMALL)
+            picture.text(x, bottom + 14, words, "middle", theme.muted, SMALL)
         picture.line(self.left, bottom, right, bottom, theme.muted)
         if x_title:
-            picture.text((self.left + right) / 2, bottom + 31, x_title, "middle")
+            picture.text((self.left + right) / 2, bottom + 34, x_title, "middle")
         if y_title:
             picture.text(self.left, self.top - 12, y_title, "start")
 

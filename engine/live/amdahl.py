@@ -78,9 +78,9 @@ def info(values: Values) -> Amdahl:
 def draw(info: Amdahl, theme: Theme, words: Words) -> str:
     """Speed-up of all over that of the part, with the limit; bars of the time before and after."""
     picture = Picture(theme, HEIGHT)
-    pane = Pane(picture, 52, 62, 340, 214, (0.25, 64.0), (0.25, 64.0), log_x=True, log_y=True)
+    pane = Pane(picture, 46, 62, 296, 214, (0.25, 64.0), (0.25, 64.0), log_x=True, log_y=True)
     marks = [(v, f"{v:g}×") for v in (0.25, 0.5, 1, 2, 4, 8, 16, 32, 64)]
-    pane.axes(words["x"], words["y"], marks, marks[::2])
+    pane.axes(words["x"], words["y"], marks[::2], marks[::2])
     pane.curve(FACTORS, FACTORS, theme.muted, 1, "2 3")
     if info.limit <= 64:
         pane.level(info.limit, theme.slower, "6 4")
@@ -99,16 +99,16 @@ def draw(info: Amdahl, theme: Theme, words: Words) -> str:
 def _times(picture: Picture, info: Amdahl, words: Words) -> None:
     """One call before and after as two bars of parts."""
     theme, after = picture.theme, info.share / info.factor
-    scale = 190 / max(1.0, 1 - info.share + after)
+    scale = 160 / max(1.0, 1 - info.share + after)
     for i, (name, part) in enumerate((("before", info.share), ("after", after))):
         y = 84 + 62 * i
-        picture.text(428, y, words[name])
-        picture.rect(428, y + 12, scale * (1 - info.share), 20, theme.rest, words["rest"])
-        picture.rect(428 + scale * (1 - info.share), y + 12, scale * part, 20, theme.front, words["part"])
-    picture.symbol(434, 222, "square", theme.front, 5)
-    picture.text(448, 222, words["part"], size=12)
-    picture.symbol(434, 244, "square", theme.rest, 5)
-    picture.text(448, 244, words["rest"], size=12)
+        picture.text(372, y, words[name])
+        picture.rect(372, y + 12, scale * (1 - info.share), 20, theme.rest, words["rest"])
+        picture.rect(372 + scale * (1 - info.share), y + 12, scale * part, 20, theme.front, words["part"])
+    picture.symbol(378, 222, "square", theme.front, 5)
+    picture.text(392, 222, words["part"], size=13)
+    picture.symbol(378, 244, "square", theme.rest, 5)
+    picture.text(392, 244, words["rest"], size=13)
 
 
 def alt(info: Amdahl, words: Words) -> str:

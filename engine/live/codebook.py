@@ -77,13 +77,13 @@ def _noise(name: str, bits: int, way: str) -> float:
 def draw(info: Codebook, theme: Theme, words: Words) -> str:
     """The histogram over both sets of values, and both errors by bits."""
     picture = Picture(theme, HEIGHT)
-    made = pane(picture, (36, 60, 300, 200), info.found, words["value"], words["weights"])
+    made = pane(picture, (34, 60, 250, 200), info.found, words["value"], words["weights"])
     rug(made, info.table, theme.front)
     rug(made, info.even, theme.slower, row=1)
     entries = [("circle", theme.front, words["table"]), ("square", theme.slower, words["even"])]
     picture.key(0, 14, entries)
     high = max(*info.table_curve, *info.even_curve)
-    right = Pane(picture, 410, 60, 218, 200, (0.8, 5.2), (0.0, high * 1.08))
+    right = Pane(picture, 330, 60, 202, 200, (0.8, 5.2), (0.0, high * 1.08))
     right.axes(words["bits"], words["snr"], [(b, str(b)) for b in BITS], [(v, f"{v}") for v in range(0, int(high), 5)])
     for curve, symbol, colour in ((info.table_curve, "circle", theme.front), (info.even_curve, "square", theme.slower)):
         right.curve(BITS, curve, colour)

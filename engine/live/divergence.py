@@ -116,7 +116,7 @@ def draw(info: Divergence, theme: Theme, words: Words) -> str:
     picture = Picture(theme, HEIGHT)
     shown = slice(80, 721, 5)  # from -8 to 8
     most = float(max(info.teacher.max(), min(info.student.max(), 0.6), info.best_student.max())) * 1.08
-    pane = Pane(picture, 8, 62, 330, 206, (-8.0, 8.0), (0.0, most))
+    pane = Pane(picture, 8, 62, 276, 206, (-8.0, 8.0), (0.0, most))
     pane.axes(words["line"], words["density"], [(v, f"{v:g}".replace("-", "−")) for v in (-8, -4, 0, 4, 8)])
     pane.curve(LINE[shown], info.teacher[shown], theme.teacher, fill=True)
     pane.curve(LINE[shown], np.minimum(info.student[shown], most), theme.front, 2.5)
@@ -124,7 +124,7 @@ def draw(info: Divergence, theme: Theme, words: Words) -> str:
     picture.key(0, 14, [("line", theme.teacher, words["teacher"]), ("line", theme.front, words["student"]),
                         ("line6 4", theme.slower, words["best"])])  # fmt: skip
     high = {"jsd": math.log(2) * 1.05, "mse": 0.9}.get(info.measure, HIGHEST)
-    right = Pane(picture, 404, 62, 224, 206, (-6.0, 6.0), (0.0, high))
+    right = Pane(picture, 338, 62, 194, 206, (-6.0, 6.0), (0.0, high))
     unit = words["unit_mse" if info.measure == "mse" else "unit_nats"]
     ticks = [(high * i / 4, f"{high * i / 4:.2g}") for i in range(5)]
     right.axes(words["mean"], f"{words[f'option.measure.{info.measure}']} ({unit})",

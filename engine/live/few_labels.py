@@ -74,7 +74,7 @@ def draw(info: FewLabels, theme: Theme, words: Words) -> str:
     """Mails by the teacher's share of spam, of both true classes; those it is not sure of lie in the shaded middle."""
     picture = Picture(theme, HEIGHT)
     most = float(info.counts.sum(0).max()) ** 0.5 * 1.1
-    pane = Pane(picture, 48, 60, 380, 212, (0.0, 1.0), (0.0, most))
+    pane = Pane(picture, 40, 60, 318, 212, (0.0, 1.0), (0.0, most))
     ticks = [(v**0.5, str(v)) for v in (1, 10, 50, 200, 500) if v**0.5 <= most]
     pane.axes(words["x"], words["y"], [(v / 4, f"{25 * v} %") for v in range(5)], ticks)
     for i in range(BINS):
@@ -93,10 +93,10 @@ def draw(info: FewLabels, theme: Theme, words: Words) -> str:
     total = info.labelled + info.unlabelled
     for n, (name, count, colour) in enumerate(rows):
         y = 76 + 62 * n
-        picture.text(462, y, words[name], size=12)
-        picture.rect(462, y + 12, 130, 16, theme.grid)
-        picture.rect(462, y + 12, 130 * count / total, 16, colour)
-        picture.text(598, y + 20, f"{count:,}", size=12, colour=theme.muted)
+        picture.text(390, y, words[name], size=13)
+        picture.rect(390, y + 12, 104, 16, theme.grid)
+        picture.rect(390, y + 12, 104 * count / total, 16, colour)
+        picture.text(500, y + 20, f"{count:,}", size=13, colour=theme.muted)
     return picture.svg()
 
 

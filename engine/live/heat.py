@@ -12,15 +12,15 @@ NEGATIVE, POSITIVE = (0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00)
 SHADES = 4  # of each sign
 
 
-def matrix(picture: Picture, left: float, top: float, side: float, weight: Array, kept: Array) -> None:
-    """``weight`` [rows, columns]; what ``kept`` does not hold is a hole."""
+def matrix(picture: Picture, left: float, top: float, cell: tuple[float, float], weight: Array, kept: Array) -> None:
+    """``weight`` [rows, columns]; what ``kept`` does not hold is a hole; ``cell`` is (width, height)."""
     scale = float(np.percentile(np.abs(weight), 98)) or 1.0
     level = np.clip(np.rint(weight / scale * SHADES), -SHADES, SHADES).astype(int)
     level[~kept] = SHADES + 1
     for value in np.unique(level):
         rows, columns = np.nonzero(level == value)
-        places = zip((left + columns * side).tolist(), (top + rows * side).tolist(), strict=True)
-        picture.cells(places, side, _shade(int(value), picture.theme.name))
+        places = zip((left + columns * cell[0]).tolist(), (top + rows * cell[1]).tolist(), strict=True)
+        picture.cells(places, *cell, _shade(int(value), picture.theme.name))
 
 
 def rows_of(weight: Array) -> Array:

@@ -44,8 +44,8 @@ def pane(
             made.column(low + 0.06 * wide, low + 0.94 * wide, count**0.5, theme.front, f"{count}", 0.75)
     bottom = box[1] + box[3]
     for value, words in round_ticks(-found.reach, found.reach, lambda v: f"{v:.2g}".replace("-", "−"), 4):
-        picture.text(made.across(value), bottom + 40, words, "middle", theme.muted, 12)
-    picture.text(box[0] + box[2] / 2, bottom + 58, x_title, "middle")
+        picture.text(made.across(value), bottom + 40, words, "middle", theme.muted, 13)
+    picture.text(box[0] + box[2] / 2, bottom + 59, x_title, "middle")
     return made
 
 

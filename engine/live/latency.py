@@ -63,12 +63,12 @@ def _pair(dense: Measured, small: Measured, batch: str) -> Pair:
 def draw(info: Latency, theme: Theme, words: Words) -> str:
     """Time by time in 32 bits over the size of the network; above the line smaller is slower."""
     picture = Picture(theme, HEIGHT)
-    pane = Pane(picture, 56, 60, 566, 218, (4e3, 6e7), (0.125, 4.0), log_x=True, log_y=True)
+    pane = Pane(picture, 52, 60, 480, 218, (4e3, 6e7), (0.125, 4.0), log_x=True, log_y=True)
     sizes = [(v, format_bytes(v)) for v in (1e4, 1e5, 1e6, 1e7)]
     pane.axes(words["x"], words["y"], sizes, [(v, f"{v:g}×") for v in (0.125, 0.25, 0.5, 1, 2, 4)])
     pane.level(1.0, theme.text, "", 1)
-    picture.text(616, pane.up(1.0) - 12, words["slower"], "end", theme.slower, 12)
-    picture.text(616, pane.up(1.0) + 12, words["faster"], "end", theme.teacher, 12)
+    picture.text(530, pane.up(1.0) - 12, words["slower"], "end", theme.text, 13)
+    picture.text(530, pane.up(1.0) + 12, words["faster"], "end", theme.text, 13)
     for i, pair in enumerate(info.pairs):
         slower, large = pair.low > 1, 8 if i == info.chosen else 5
         kind = "cross" if slower else "circle" if pair.high < 1 else "diamond"

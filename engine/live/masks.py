@@ -22,7 +22,8 @@ from engine.units import format_share
 LAYER, BITS = "student", 8
 PATTERNS = ("weights", "two_of_four", "channels")
 MEASURED = {"weights": ("magnitude", "plain_10k"), "channels": ("channels", "plain_150k")}
-HEIGHT, SIDE = 322, 4
+HEIGHT, CELL = 324, (3.0, 4.4)
+RIGHT = 350  # where the bars begin
 KNOBS = (
     Knob("pattern", "str", "weights", "What becomes zero: the smallest weights wherever they are, two of every four "
          "neighbours, or whole output channels, which then go.", choices=PATTERNS),
@@ -96,22 +97,22 @@ def _alone(row: Measured, cut: str) -> bool:
 def draw(info: Masks, theme: Theme, words: Words) -> str:
     """The layer before and after on the left, what is left of it as bars on the right."""
     picture = Picture(theme, HEIGHT)
-    tall = SIDE * len(info.weight)
+    tall = CELL[1] * len(info.weight)
     everything = np.ones_like(info.kept)
     for i, (name, kept) in enumerate((("before", everything), ("after", info.kept))):
         top = 36 + i * (tall + 44)
         picture.text(0, top - 16, words[name])
-        matrix(picture, 0, top, SIDE, info.weight, kept)
-    picture.key(0, 306, [("square", "#0072B2", words["negative"]), ("square", "#D55E00", words["positive"]),
+        matrix(picture, 0, top, CELL, info.weight, kept)
+    picture.key(0, 310, [("square", "#0072B2", words["negative"]), ("square", "#D55E00", words["positive"]),
                          ("square", ZERO[theme.name], words["gone"])])  # fmt: skip
     rows = [("left", 1 - info.zeros, theme.front), ("size", info.size, theme.front), ("work", info.work, theme.slower)]
-    picture.text(456, 20, words["remains"], bold=True)
+    picture.text(RIGHT, 20, words["remains"], bold=True)
     for i, (name, share, colour) in enumerate(rows):
         _bar(picture, 52 + 42 * i, words[name], share, colour)
     if info.measured is None:
-        picture.text(456, 190, words["unmeasured"], colour=theme.muted, size=12)
+        picture.text(RIGHT, 190, words["unmeasured"], colour=theme.muted, size=12)
     else:
-        picture.text(456, 190, words["measured"].format(student=info.student, share=_percent(info.measured_at)),
+        picture.text(RIGHT, 190, words["measured"].format(student=info.student, share=_percent(info.measured_at)),
                      colour=theme.muted, size=12)  # fmt: skip
         _bar(picture, 216, words["file"], info.measured[0], theme.front)
         _bar(picture, 258, words["time"], info.measured[1], theme.slower)
@@ -119,10 +120,10 @@ def draw(info: Masks, theme: Theme, words: Words) -> str:
 
 
 def _bar(picture: Picture, y: float, name: str, share: float, colour: str) -> None:
-    picture.text(456, y, name, size=12)
-    picture.rect(456, y + 9, 130, 13, picture.theme.grid)
-    picture.rect(456, y + 9, 130 * min(share, 1.0), 13, colour, f"{name}: {format_share(share)}")
-    picture.text(592, y + 16, _percent(share), size=12, colour=picture.theme.muted)
+    picture.text(RIGHT, y, name, size=13)
+    picture.rect(RIGHT, y + 10, 130, 13, picture.theme.grid)
+    picture.rect(RIGHT, y + 10, 130 * min(share, 1.0), 13, colour, f"{name}: {format_share(share)}")
+    picture.text(RIGHT + 137, y + 17, _percent(share), size=13, colour=picture.theme.muted)
 
 
 def _percent(share: float) -> str:

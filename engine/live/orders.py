@@ -86,9 +86,9 @@ def draw(info: Orders, theme: Theme, words: Words) -> str:
     reach = max(abs(v) for v in info.sample) * 1.05
     marks = round_ticks(-reach, reach, lambda v: f"{v:g}".replace("-", "−"), 4)
     for i, order in enumerate(ORDERS):
-        left = 44 + 320 * i
+        left = 42 + 276 * i
         picture.text(left, 14, words[order], bold=True)
-        pane = Pane(picture, left, 54, 262, 214, (-reach, reach), (-reach, reach))
+        pane = Pane(picture, left, 54, 214, 214, (-reach, reach), (-reach, reach))
         pane.axes(words["x"], words["y"], marks, marks)
         pane.curve((-reach, reach), (-reach, reach), theme.muted, 1, "3 3")
         symbol, colour = (("circle", theme.front), ("square", theme.slower))[i]

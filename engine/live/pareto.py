@@ -65,7 +65,7 @@ def info(values: Values) -> Pareto:
 def draw(info: Pareto, theme: Theme, words: Words) -> str:
     """All points, the front as steps, the quarter that the moved point dominates."""
     picture = Picture(theme, HEIGHT)
-    pane = Pane(picture, 56, 60, 566, 224, SIZES, QUALITIES, log_x=True)
+    pane = Pane(picture, 50, 60, 470, 224, SIZES, QUALITIES, log_x=True)
     sizes = [(10.0**p, format_bytes(10.0**p)) for p in range(3, 9)]
     pane.axes(words["x"], words["y"], sizes, [(v / 100, f"{v} %") for v in (75, 80, 85, 90, 95)])
     x, y = pane.across(info.moved[0]), pane.up(info.moved[1])

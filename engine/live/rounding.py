@@ -83,16 +83,17 @@ def _curve(name: str, granularity: str, reach: str) -> tuple[float, ...]:
 def draw(info: Rounding, theme: Theme, words: Words) -> str:
     """The histogram over its values on the left, signal to noise by bits on the right."""
     picture = Picture(theme, HEIGHT)
-    made = pane(picture, (36, 60, 300, 200), info.found, words["value"], words["weights"])
+    made = pane(picture, (34, 60, 250, 200), info.found, words["value"], words["weights"])
     if info.outermost is not None:
         beyond(made, info.outermost, theme, words["cut"])
     rug(made, info.levels, theme.slower)
     picture.key(0, 14, [("square", theme.front, words["before"]), ("line", theme.slower, words["after"])])
     every = [v for curve in info.curves.values() for v in curve]
     low, high = min(0.0, *every), max(every)
-    right = Pane(picture, 410, 60, 218, 200, (0.7, 8.3), (low, high * 1.06))
+    right = Pane(picture, 330, 60, 202, 200, (0.7, 8.3), (low, high * 1.06))
     right.axes(words["bits"], words["snr"], [(b, str(b)) for b in BITS], [(v, f"{v}") for v in range(0, int(high), 10)])
-    picture.key(270, 14, [(SYMBOLS[r], _colour(r, theme), words[f"option.range.{r}"]) for r in RANGES])
+    for row, reach in enumerate(RANGES):  # in the corner that the curves leave free
+        picture.key(420, 206 + 18 * row, [(SYMBOLS[reach], _colour(reach, theme), words[f"option.range.{reach}"])])
     for reach, curve in info.curves.items():
         right.curve(BITS, curve, _colour(reach, theme), 2.5 if reach == info.reach else 1.2)
         for bits, value in zip(BITS, curve, strict=True):

@@ -92,7 +92,7 @@ def draw(info: Softmax, theme: Theme, words: Words) -> str:
     bars(picture, info.image, info.names, info.shares, info.label, words)
     every = [v for v in (*info.plain, *info.scaled, info.limit) if v > 0]
     low, high = min(every) / 1.6, max(every) * 1.6
-    pane = Pane(picture, 418, 66, 210, 190, (1.0, 20.0), (low, high), log_y=True)
+    pane = Pane(picture, 350, 66, 182, 190, (1.0, 20.0), (low, high), log_y=True)
     marks = [(10.0**p, f"{10.0**p:g}") for p in range(-8, 4) if low <= 10.0**p <= high]
     pane.axes(words["x"], words["y"], [(t, f"{t:g}") for t in (1, 5, 10, 15, 20)], marks)
     pane.level(info.limit, theme.muted, "2 3", 1)
@@ -100,7 +100,7 @@ def draw(info: Softmax, theme: Theme, words: Words) -> str:
     pane.curve(TEMPERATURES, info.scaled, theme.front)
     pane.point(info.temperature, info.push[0], "diamond", theme.slower)
     pane.point(info.temperature, info.push[1], "circle", theme.front)
-    picture.key(396, 14, [("line", theme.front, words["scaled"]), ("line6 4", theme.slower, words["plain"])])
+    picture.key(316, 14, [("line", theme.front, words["scaled"]), ("line6 4", theme.slower, words["plain"])])
     return picture.svg()
 
 
@@ -109,14 +109,14 @@ def bars(picture: Picture, place: int, names: tuple[str, ...], shares: tuple[flo
     """The image, then a row a class: name, bar, share; the label's is marked by a tick and another colour."""
     theme = picture.theme
     picture.text(0, 14, words["shares"])
-    picture.image(0, 36, 64, image(place))
+    picture.image(0, 36, 56, image(place))
     for i, (name, share) in enumerate(zip(names, shares, strict=True)):
         y, shown = 46 + ROW * i, class_of(words, name)
-        picture.text(166, y, f"{shown} ✓" if i == label else shown, "end", bold=i == label)
-        picture.rect(174, y - 8, 136, 16, theme.grid)
-        picture.rect(174, y - 8, 136 * share, 16, theme.teacher if i == label else theme.front,
+        picture.text(150, y, f"{shown} ✓" if i == label else shown, "end", bold=i == label)
+        picture.rect(157, y - 8, 100, 16, theme.grid)
+        picture.rect(157, y - 8, 100 * share, 16, theme.teacher if i == label else theme.front,
                      f"{shown}: {format_share(share)}")  # fmt: skip
-        picture.text(316, y, format_share(share), colour=theme.muted, size=12)
+        picture.text(263, y, format_share(share), colour=theme.muted, size=13)
 
 
 def alt(info: Softmax, words: Words) -> str:

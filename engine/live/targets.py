@@ -85,16 +85,16 @@ def draw(info: Targets, theme: Theme, words: Words) -> str:
     """Stacked bars of the target on the left, its entropy over temperature on the right."""
     picture = Picture(theme, HEIGHT)
     picture.key(0, 14, [("square", theme.teacher, words["from_teacher"]), ("square", theme.dense, words["from_label"])])
-    picture.image(0, 36, 64, image(info.image))
+    picture.image(0, 36, 56, image(info.image))
     for i, (name, share, part) in enumerate(zip(info.names, info.target, info.taught, strict=True)):
         y, shown = 46 + ROW * i, class_of(words, name)
-        picture.text(166, y, f"{shown} ✓" if i == info.label else shown, "end", bold=i == info.label)
-        picture.rect(174, y - 8, 136, 16, theme.grid)
-        picture.rect(174, y - 8, 136 * part, 16, theme.teacher, f"{words['from_teacher']}: {format_share(part)}")
-        picture.rect(174 + 136 * part, y - 8, 136 * (share - part), 16, theme.dense,
+        picture.text(150, y, f"{shown} ✓" if i == info.label else shown, "end", bold=i == info.label)
+        picture.rect(157, y - 8, 100, 16, theme.grid)
+        picture.rect(157, y - 8, 100 * part, 16, theme.teacher, f"{words['from_teacher']}: {format_share(part)}")
+        picture.rect(157 + 100 * part, y - 8, 100 * (share - part), 16, theme.dense,
                      f"{words['from_label']}: {format_share(share - part)}")  # fmt: skip
-        picture.text(316, y, format_share(share), colour=theme.muted, size=12)
-    pane = Pane(picture, 410, 66, 218, 190, (1.0, 20.0), (0.0, 3.4))
+        picture.text(263, y, format_share(share), colour=theme.muted, size=13)
+    pane = Pane(picture, 350, 66, 182, 190, (1.0, 20.0), (0.0, 3.4))
     pane.axes(words["x"], words["y"], [(t, f"{t:g}") for t in (1, 5, 10, 15, 20)], round_ticks(0, 3.4, str, 4))
     pane.level(float(np.log2(len(info.names))), theme.muted, "2 3", 1)
     pane.curve(TEMPERATURES, info.curve, theme.front)
