@@ -5,6 +5,7 @@ Sources: Han et al. 2015 (arXiv:1506.02626); Mishra et al. 2021 (arXiv:2104.0837
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -98,11 +99,10 @@ def draw(info: Masks, theme: Theme, words: Words) -> str:
     """The layer before and after on the left, what is left of it as bars on the right."""
     picture = Picture(theme, HEIGHT)
     tall = CELL[1] * len(info.weight)
-    everything = np.ones_like(info.kept)
-    for i, (name, kept) in enumerate((("before", everything), ("after", info.kept))):
-        top = 36 + i * (tall + 44)
-        picture.text(0, top - 16, words[name])
-        matrix(picture, 0, top, CELL, info.weight, kept)
+    picture.text(0, 20, words["before"])
+    picture.parts += _before(theme)
+    picture.text(0, 64 + tall, words["after"])
+    matrix(picture, 0, 80 + tall, CELL, info.weight, info.kept)
     picture.key(0, 310, [("square", "#0072B2", words["negative"]), ("square", "#D55E00", words["positive"]),
                          ("square", ZERO[theme.name], words["gone"])])  # fmt: skip
     rows = [("left", 1 - info.zeros, theme.front), ("size", info.size, theme.front), ("work", info.work, theme.slower)]
@@ -117,6 +117,14 @@ def draw(info: Masks, theme: Theme, words: Words) -> str:
         _bar(picture, 216, words["file"], info.measured[0], theme.front)
         _bar(picture, 258, words["time"], info.measured[1], theme.slower)
     return picture.svg()
+
+
+@functools.cache
+def _before(theme: Theme) -> tuple[str, ...]:
+    """The layer without holes, drawn once."""
+    picture, weight = Picture(theme, HEIGHT), rows_of(layer(LAYER))
+    matrix(picture, 0, 36, CELL, weight, np.ones(weight.shape, bool))
+    return tuple(picture.parts)
 
 
 def _bar(picture: Picture, y: float, name: str, share: float, colour: str) -> None:
