@@ -36,7 +36,7 @@ def sync() -> str:
 
     An address that this session has read already changes nothing: it may come late, after a click on another language.
     """
-    asked = st.query_params.get(PARAMETER)
+    asked = carried.get(PARAMETER) or None
     st.session_state.setdefault(CHOSEN, current())
     if asked != st.session_state.get(ASKED):
         st.session_state[ASKED] = asked

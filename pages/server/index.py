@@ -21,7 +21,7 @@ SPOKEN = """<script>new MutationObserver(() => { const page = document.documentE
   if (said && said !== page.lang) page.lang = said;
 }).observe(document, {childList: true, subtree: true, attributes: true, attributeFilter: ["lang"]})</script>"""
 # the addresses of app.py's navigation; the first page lives at the bare address
-FIRST, OTHERS = "explore", ("sweep", "front", "trial", "results", "methods")
+FIRST, OTHERS = "explore", ("learn", "sweep", "front", "trial", "results", "methods")
 
 
 def _html(text: str) -> str:

@@ -102,8 +102,11 @@ def opened(browser: Any, addresses: list[str]) -> Iterator[Callable[..., Window]
     """Opens an address in a window of its own; closed after the test."""
     contexts = []
 
-    def open_window(address: str, width: int = 1280, height: int = 720, scheme: str = "light") -> Window:
-        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+    def open_window(
+        address: str, width: int = 1280, height: int = 720, scheme: str = "light", locale: str = "en-US"
+    ) -> Window:
+        size: Any = {"width": width, "height": height}
+        context = browser.new_context(viewport=size, color_scheme=scheme, locale=locale)
         contexts.append(context)
         context.set_default_timeout(PATIENCE)
         window = Window(context.new_page())
