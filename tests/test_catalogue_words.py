@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from engine import api_methods, api_sweeps, catalogue
 from engine.knobs import Knob
-from pages.parts import catalogue_words, methods_list, words
+from pages.parts import catalogue_words, methods_list, sweep_words, words
 
 LANGUAGES = sorted(p.parent.name for p in words.FOLDER.glob("*/catalogue"))
 KINDS = ("tasks", "models", "losses", "stages")
@@ -73,7 +73,8 @@ def test_no_word_is_missing_or_left_over(language):
             wanted |= {f"{kind}.{name}.{field}" for field in catalogue_words.FIELDS if row.get(field)}
     found |= {f"{kind}.{n}.{f}" for kind in KINDS for n, own in read[kind].items() for f in own}
     found = {place for place in found if place.rsplit(".", 1)[1] not in ("knobs", "class_names")}
-    assert sorted(wanted - found) == [], "missing"
+    optional = {f"{kind}.{name}.{field}" for kind in KINDS for name in rows(kind) for field in ("licence", "source")}
+    assert sorted(wanted - found - optional) == [], "missing"
     assert sorted(found - wanted) == [], "left over"
 
 
@@ -241,3 +242,16 @@ def test_the_search_of_methods_knows_both_languages(chinese):
         assert "kd" in {e.name for e in methods_list.matching(known, typed)}, typed
     kd = next(e for e in known if e.name == "kd")
     assert methods_list.short(kd) == "软目标"
+
+
+def test_a_sweep_s_axes_are_named_in_the_session_s_language(monkeypatch):
+    told = {"loss": "Distillation (soft targets) (2)", "schedule": "one_shot", "student": "plain_10k", "held_out": 0.2}
+    monkeypatch.setenv("STILLHOUSE_LANGUAGE", "en")
+    assert [catalogue_words.axis(name) for name in told] == list(told)
+    assert sweep_words.value_words(told["loss"], "loss") == told["loss"]
+    monkeypatch.setenv("STILLHOUSE_LANGUAGE", "zh")
+    assert all(CHINESE.search(catalogue_words.axis(name)) for name in told)
+    said = {name: sweep_words.value_words(value, name) for name, value in told.items()}
+    assert said["loss"] == "蒸馏（软目标） (2)"
+    assert CHINESE.search(said["schedule"])
+    assert (said["student"], said["held_out"]) == ("plain_10k", "0.2")

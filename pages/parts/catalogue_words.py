@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,7 +18,8 @@ from engine import catalogue
 from engine.knobs import Knob
 from pages.parts import words
 
-FIELDS = ("title", "help", "expect", "caveat")
+FIELDS = ("title", "help", "expect", "caveat", "licence", "source")  # citations may stay as they are
+NUMBERED = re.compile(r"(.+?)( \(\d+\))")  # several alike are told apart by a number
 GROUP = "teaching_"  # before a loss's setting that a stage has, too (pages.parts.choices)
 Row = Mapping[str, Any]
 
@@ -93,6 +95,23 @@ def option(name: str, value: Any) -> str:
     """A choice of a setting in words: of the messages, of a language's own, or the name itself."""
     said = words.find(f"option.{name}.{'none' if value is None else value}")
     return said or str(_spoken("options").get(name, {}).get(str(value)) or value).replace("_", " ")
+
+
+def axis(name: str) -> str:
+    """What a sweep calls a setting that varies: English keeps the name of the sweep's file."""
+    return setting(name) if _spoken("labels") else name
+
+
+def axis_value(name: str, value: str) -> str:
+    """A word among the values of an axis: a choice, or a loss by the English title that the sweep's file has."""
+    if not _spoken("labels"):
+        return value
+    found = NUMBERED.fullmatch(value)
+    plain, number = found.groups() if found else (value, "")
+    for loss, row in catalogue.current().rows["losses"].items():
+        if row["title"] == plain:
+            return title_of("losses", loss) + number
+    return option(name, value) if name in _spoken("options") or words.find(f"option.{name}.{value}") else value
 
 
 def class_name(task: str, name: str) -> str:

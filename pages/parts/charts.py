@@ -115,7 +115,7 @@ def likely(_rows: Sequence[Row], stamp: int, cost: str) -> tuple[Sequence[Row], 
 def _heat(_grid: Sequence[Row], stamp: int, selected: tuple[float, int] | None, theme: str, height: int,
           measure: Measure) -> Any:  # fmt: skip
     labels = words.labels()
-    info = figures.heat_info(_grid, selected=selected, metric=measure[0], direction=measure[1])
+    info = figures.heat_info(_grid, selected=selected, metric=measure[0], direction=measure[1], labels=labels)
     drawn = figures.heat_figure(info, theme, labels=labels, height=height)
     drawn["layout"] |= {"margin": {"l": 8, "r": 8, "t": 6, "b": 8}}
     return _in_page_font(drawn), figures.alt_heat(info, labels)

@@ -12,7 +12,7 @@ from engine import api_sides
 from engine.figures.hover import quality_words
 from engine.home import Home
 from engine.units import format_bytes, format_ms, format_seconds
-from pages.parts import control, points, subject, sweep_charts, sweep_state
+from pages.parts import catalogue_words, control, points, subject, sweep_charts, sweep_state
 from pages.parts.sweep_words import orders_of, setting_words, value_words
 from pages.parts.words import say
 
@@ -31,8 +31,8 @@ def panel(home: Home, status: Row, rows: Sequence[Row], look: str) -> None:
         return
     with control.container(border=True, key="sweep_sides"):
         axis = axes[_choose(list(axes), _usual(status["axes"], axes))]
-        first = value_words(axis["values"][0])
-        sub = say("sweep_sides.sub", first=f"{axis['label']} {first}" if is_number(axis["values"][0]) else first)
+        first, label = value_words(axis["values"][0], axis["label"]), catalogue_words.axis(axis["label"])
+        sub = say("sweep_sides.sub", first=f"{label} {first}" if is_number(axis["values"][0]) else first)
         st.html(f'<h2 class="sh-title">{escape(say("sweep_sides.title"))}</h2><p class="sh-sub">{escape(sub)}</p>')
         entries = _entries(home, rows, points.stamp(rows), axis["label"], tuple(axis["values"]), status["id"])
         if sum(cell is not None for e in entries for cell in e["cells"]) < 2:
@@ -46,8 +46,8 @@ def _drawn(entries: Sequence[Row], axis: Row, orders: Mapping[str, str], look: s
     lines = [setting_words(e["setting"]) for e in entries]
     left, right = st.columns([1, 1.35], gap="medium", vertical_alignment="top")
     with left:
-        names = [value_words(v) for v in axis["values"]]
-        sweep_charts.side_by_side(entries, axis["label"], names, lines, look)
+        names = [value_words(v, axis["label"]) for v in axis["values"]]
+        sweep_charts.side_by_side(entries, catalogue_words.axis(axis["label"]), names, lines, look)
     if orders:
         told = "".join(f"<dt>{escape(name)}</dt><dd>{escape(what)}</dd>" for name, what in orders.items())
         right.html(f'<dl class="sh-orders">{told}</dl>')
@@ -63,7 +63,12 @@ def _choose(labels: Sequence[str], usual: str) -> str:
     if len(labels) == 1:
         return usual
     chosen = control.segmented_control(
-        say("sweep_sides.choose"), labels, key=place, help=say("sweep_sides.choose_help"), required=True
+        say("sweep_sides.choose"),
+        labels,
+        key=place,
+        help=say("sweep_sides.choose_help"),
+        required=True,
+        format_func=catalogue_words.axis,
     )
     return str(chosen or usual)
 
@@ -91,8 +96,8 @@ def table(entries: Sequence[Row], axis: Row, lines: Sequence[str]) -> str:
         if line:
             body += f'<tr><th class="sh-over" colspan="{len(COLUMNS)}">{escape(line)}</th></tr>'
         cells = zip(axis["values"], entry["cells"], strict=True)
-        body += "".join(_row(value_words(value), cell, not i) for i, (value, cell) in enumerate(cells))
-    head = f"<thead><tr><th>{escape(axis['label'])}</th>{heads}</tr></thead>"
+        body += "".join(_row(value_words(value, axis["label"]), cell, not i) for i, (value, cell) in enumerate(cells))
+    head = f"<thead><tr><th>{escape(catalogue_words.axis(axis['label']))}</th>{heads}</tr></thead>"
     return f'<table class="sh-table">{head}<tbody>{body}</tbody></table>'
 
 

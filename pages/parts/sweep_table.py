@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from engine.home import Home
-from pages.parts import charts, control, links, subject
+from pages.parts import catalogue_words, charts, control, links, subject
 from pages.parts.sweep_charts import ON_SELECT
 from pages.parts.sweep_words import value_words
 from pages.parts.words import say
@@ -47,7 +47,10 @@ def panel(home: Home, status: Row, rows: Sequence[Row]) -> None:
 def _cells(row: Row, labels: Sequence[str]) -> dict[str, Any]:
     setting, scale = row.get("setting") or {}, subject.scale()
     # an axis may hold words and numbers: a column has one type
-    cells = {label: "" if label not in setting else value_words(setting[label]) for label in labels}
+    cells = {
+        catalogue_words.axis(label): "" if label not in setting else value_words(setting[label], label)
+        for label in labels
+    }
     kind = row["origin"] if row["origin"] == "grid" else row["role"]
     cells |= {"origin": say(f"sweep_view.kind_{kind}"), "quality": scale * row["quality"]}
     cells |= {n: scale * row[f"quality_{n}"] for n in ("low", "high")} | {"bytes": row["packed_bytes"] / 1000}

@@ -10,14 +10,18 @@ from pages.parts import catalogue_words
 from pages.parts.words import find, inside, say
 
 
-def value_words(value: Any) -> str:
+def value_words(value: Any, axis: str = "") -> str:
     """A value of an axis: ``none`` is "all", numbers as short as they go."""
+    if isinstance(value, str):
+        return catalogue_words.axis_value(axis, value)
     return say("sweep_form.all") if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def setting_words(setting: Mapping[str, Any]) -> str:
     """A combination: ``bits 4, training qat``."""
-    return say("sweep_form.values_join").join(f"{name} {value_words(value)}" for name, value in setting.items())
+    return say("sweep_form.values_join").join(
+        f"{catalogue_words.axis(name)} {value_words(value, name)}" for name, value in setting.items()
+    )
 
 
 def phases_words(phases: Any) -> str:
