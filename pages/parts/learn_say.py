@@ -8,7 +8,7 @@ from html import escape
 from engine.figures.labels import ENGLISH
 from engine.lesson_check import LATENCY, QUALITY, Check, Finding
 from engine.units import format_bytes, format_count, format_ms, format_share
-from pages.parts import subject
+from pages.parts import catalogue_words, subject
 from pages.parts.words import count, labels, say, times
 
 MARKS = ((re.compile(r"\*\*(.+?)\*\*"), "b"), (re.compile(r"\*(.+?)\*"), "em"), (re.compile(r"`(.+?)`"), "code"))
@@ -28,7 +28,7 @@ def measure(check: Check) -> str:
     """The measure's name."""
     name = subject.metric()
     metric = (labels() or {}).get(f"metric_{name}") or ENGLISH.get(f"metric_{name}") or name.replace("_", " ")
-    return say(f"learn_measure.{check.measure}", metric=metric, of=check.of)
+    return say(f"learn_measure.{check.measure}", metric=metric, of=catalogue_words.class_name(subject.task(), check.of))
 
 
 def is_share(check: Check) -> bool:
