@@ -83,7 +83,7 @@ def _said(page: AppTest) -> list[Any]:
 
 
 def test_the_address_is_heard_and_kept() -> None:
-    page = AppTest.from_function(speaking)
+    page = AppTest.from_function(speaking, default_timeout=60)
     assert _said(page.run()) == ["en", "part en"]
     page.query_params["lang"] = "zh"
     assert _said(page.run()) == ["zh", "part zh"]
@@ -94,7 +94,7 @@ def test_the_address_is_heard_and_kept() -> None:
 
 
 def test_an_unknown_language_falls_back_with_a_notice() -> None:
-    page = AppTest.from_function(speaking)
+    page = AppTest.from_function(speaking, default_timeout=60)
     page.query_params["lang"] = "klingon" * 30
     page.run()
     assert _said(page) == ["en", "part en"]
@@ -105,7 +105,7 @@ def test_an_unknown_language_falls_back_with_a_notice() -> None:
 
 
 def test_the_button_changes_language_and_address() -> None:
-    page = AppTest.from_function(speaking)
+    page = AppTest.from_function(speaking, default_timeout=60)
     page.query_params["lang"] = "en"
     page.run()
     page.button(key="language_zh").click().run()
@@ -118,7 +118,7 @@ def test_the_button_changes_language_and_address() -> None:
 
 def test_the_variable_is_the_usual_language_of_a_session(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(language.VARIABLE, "zh")
-    page = AppTest.from_function(speaking)
+    page = AppTest.from_function(speaking, default_timeout=60)
     assert _said(page.run()) == ["zh", "part zh"]
     page.query_params["lang"] = "en"
     assert _said(page.run()) == ["en", "part en"]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import string
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from engine import catalogue
+from engine.errors import InputError
 from engine.figures.labels import ENGLISH as FIGURES
+from engine.units import parse_bytes, parse_count, parse_ms, parse_share
 from pages.parts import language, words
 
 OTHERS = [name for name in language.NAMES if name != language.ENGLISH]
@@ -177,3 +181,32 @@ def test_a_refused_value_is_said_in_the_words_of_the_session(monkeypatch: pytest
     assert HAN.search(said)
     assert all(part in said for part in ("loss", "'kdd'", "hint, kd", "'kd'"))
     assert words.line(FileError("gone")) == "gone"
+
+
+def _refusals() -> list[InputError]:
+    """One for every setting of the catalogue that takes numbers, and for sizes, times and shares that are typed."""
+    found = []
+    knobs = [knob for kind in ("losses", "stages") for name in catalogue.current().names(kind)
+             for knob in catalogue.current().knobs(kind, name)]  # fmt: skip
+    tries: list[Callable[[], object]] = [
+        functools.partial(k.parse, "x", k.name) for k in knobs if k.type in ("int", "float")
+    ]
+    tries += [functools.partial(p, "x", "limit") for p in (parse_bytes, parse_ms, parse_count, parse_share)]
+    for attempt in tries:
+        with pytest.raises(InputError) as caught:
+            attempt()
+        found.append(caught.value)
+    return found
+
+
+def test_what_numbers_are_allowed_is_said_in_chinese_and_the_engines_english_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    refusals = _refusals()
+    assert len(refusals) > 50
+    monkeypatch.setenv(language.VARIABLE, "en")
+    assert [words.line(r) for r in refusals] == [str(r) for r in refusals]
+    monkeypatch.setenv(language.VARIABLE, "zh")
+    said = {words.line(r).partition("：")[2] for r in refusals}
+    assert [text for text in said if re.search(r"\ba (number|whole|size|time|prop)", text)] == []
+    assert "不能是 'x'；允许：大于 0 的大小，例如 900, 100kB, 1.5MB 或 64KiB" in said

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,12 @@ from pages.parts import subject
 from pages.parts.language import ENGLISH
 from pages.parts.language import current as language
 
+# what a setting takes, in the engine's words
+NUMBERS = re.compile(
+    r"a (?P<noun>whole number|number|size|time|proportion)"
+    r"(?: from (?P<low>\S+) to (?P<high>\S+)| of at least (?P<least>\S+)|(?P<above> above 0))?"
+    r"(?: such as (?P<examples>.+?))?(?P<none> or none)?"
+)
 FOLDER = Path(__file__).resolve().parents[1] / "words"
 
 
@@ -76,7 +83,20 @@ def line(problem: Exception) -> str:
     if not isinstance(problem, InputError):
         return str(problem)
     hint = say("error.suggestion", suggestion=repr(problem.suggestion)) if problem.suggestion else ""
-    return say("error.input", where=problem.where, value=problem.shown, allowed=problem.allowed) + hint
+    return say("error.input", where=problem.where, value=problem.shown, allowed=_allowed(problem.allowed)) + hint
+
+
+def _allowed(text: str) -> str:
+    """What may be entered, as engine.knobs and engine.units say it, in the session's words; else as it is."""
+    found = NUMBERS.fullmatch(text)
+    if found is None:
+        return text
+    noun = say(f"allowed.{found['noun'].replace(' ', '_')}")
+    rule = "between" if found["low"] else "least" if found["least"] else "above" if found["above"] else "any"
+    said = say(f"allowed.{rule}", noun=noun, **{k: found[k] or "" for k in ("low", "high", "least")})
+    if found["examples"]:
+        said = say("allowed.such_as", allowed=said, examples=say("allowed.or").join(found["examples"].split(" or ")))
+    return say("allowed.or_none", allowed=said) if found["none"] else said
 
 
 def labels(**more: str) -> Mapping[str, str] | None:
