@@ -51,7 +51,7 @@ def test_the_first_page(seeded: str, opened: Callable[..., Window], scheme: str,
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(("width", "height"), SIZES)
-@pytest.mark.parametrize("name", ["sweep", "front", "trial", "results", "methods"])
+@pytest.mark.parametrize("name", ["learn", "sweep", "front", "trial", "results", "methods"])
 def test_every_other_page(
     seeded: str, opened: Callable[..., Window], name: str, scheme: str, width: int, height: int
 ) -> None:
