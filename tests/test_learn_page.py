@@ -217,7 +217,7 @@ def test_words_of_a_lesson_are_marked_and_nothing_else() -> None:
 def test_settings_that_differ() -> None:
     runs = lesson_recipes.runs(lessons.known()["one"], 0)
     assert lesson_recipes.differing(*runs)[0] == "loss"
-    html = learn_predict.table(lessons.known()["one"].say("en"), runs)
+    html = learn_predict.table(lessons.known()["one"], lessons.known()["one"].say("en"), runs)
     assert html.count("<tr>") >= 2
     assert "Epochs: 1" in html
 

@@ -17,6 +17,7 @@ from pages.parts import (
     charts,
     class_answers,
     control,
+    learn_idea,
     learn_played,
     learn_predict,
     learn_run,
@@ -50,6 +51,7 @@ def panel(home: Home, lesson: Lesson, words: Words, asked: Asked, runs: Runs, lo
         _chart(lesson.check, words, asked.choice, found, look)
     with right, control.container(border=True, key="learn_reasons"):
         st.html(reasons(words, asked.choice, found.outcome))
+        st.html(learn_idea.beliefs(words))
         _seeds(home, lesson)
     class_answers.panel(home, lesson.name, look)
     learn_run.open_links(words, runs)

@@ -27,10 +27,11 @@ def panel(home: Home, lesson: Lesson, words: Words, asked: Asked, runs: Runs) ->
     known = api_lessons.finding(home, lesson.check, *(run.recipe.key for run in runs)) is not None
     left, right = st.columns([1.15, 1], gap="medium")
     with left, control.container(border=True, key="learn_prediction"):
-        st.html(charts.title(learn_say.html(words.predict), say("learn_predict.sub")))
+        st.html(charts.title(say("learn_predict.title"), say("learn_predict.sub")))
+        st.html(f'<p class="sh-story">{learn_say.html(words.predict)}</p>')
         _choices(home, lesson, words, asked)
     with right, control.container(border=True, key="learn_runs"):
-        st.html(charts.title(say("learn_predict.runs"), table(words, runs)))
+        st.html(charts.title(say("learn_predict.runs"), table(lesson, words, runs)))
         _seed(asked)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         learn_steps.turn("idea", primary=False)
@@ -91,9 +92,10 @@ def _told(home: Home, asked: Asked, runs: Runs, known: bool) -> str:
     return say("learn_predict.expected", seconds=format_seconds(round(seconds)))
 
 
-def table(words: Words, runs: Runs) -> str:
-    """The settings in which the two runs differ, and in a line what both have."""
-    names = lesson_recipes.differing(*runs)
+def table(lesson: Lesson, words: Words, runs: Runs) -> str:
+    """The settings that the lesson sets differently, and in a line what both have; the rest follows from those."""
+    named = {**lesson.experiment.first, **lesson.experiment.second}
+    names = [n for n in lesson_recipes.differing(*runs) if n in named]
     heads = (say("learn_predict.setting"), words.first, words.second)
     head = "<tr>" + "".join(f'<th scope="col">{escape(text)}</th>' for text in heads) + "</tr>"
     rows = "".join(f"<tr><td>{escape(label(runs, n))}</td>{''.join(_cell(run, n) for run in runs)}</tr>" for n in names)
