@@ -22,7 +22,7 @@ from pages.parts import (
     who,
 )
 from pages.parts.results_table import MINE, Index, Marks, Row, View
-from pages.parts.words import count, listed, say
+from pages.parts.words import say
 
 
 def draw() -> None:
@@ -72,8 +72,8 @@ def _nothing() -> None:
 
 
 def _complaints() -> None:
-    if bad := results_state.problems():
-        st.warning(say("results_page.bad_link", names=listed(bad), count=count(len(bad))))
+    for problem in results_state.problems():
+        st.warning(problem)
     for problem in frame.failures():
         st.error(problem)
     for text in results_state.told():

@@ -13,6 +13,7 @@ from engine.home import Home
 from pages.parts import (
     catalogue_words,
     control,
+    extras,
     frame,
     subject,
     sweep_edit,
@@ -56,6 +57,8 @@ def _heading(opened: bool) -> None:
 def _told(notes: Sequence[str]) -> None:
     for problem in notes:
         st.warning(say("url.kept", problem=problem))
+    for problem in extras.problems(sweep_state.PAGE):
+        st.warning(problem)
     for problem in frame.failures():
         st.error(problem)
 

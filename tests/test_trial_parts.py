@@ -35,7 +35,7 @@ class TestAddress:
             ("label", "-1", "a whole number from 0"),
             ("image", "1e9", "a whole number from 0"),
             ("start", "999999", "a whole number from 0"),
-            ("key", "<script>", "no key of a trial"),
+            ("key", "<script>", "a key of a trial"),
         ],
     )
     def test_an_impossible_value_falls_back_with_one_line(self, name: str, value: str, said: str) -> None:

@@ -27,7 +27,7 @@ PRUNING = {"none": None, "magnitude": "prune_magnitude", "channels": "prune_chan
 REMOVES = ("channels", "heads")  # whole parts, which needs training afterwards
 QUANTIZER = "quantize_linear"  # what every number of bits can be done by
 ROUNDING = {"linear": QUANTIZER, "codebook": "share_codebook", "learned": "quantize_lsq"}
-VIEW = ("image", "point", "figure")
+VIEW = ("image", "point", "figure", "seeds")
 FIGURES = ("packed_bytes", "latency_ms", "what_if", "soft")  # what a presenter shows large
 FIXED = ("task", "teacher", "student", "loss", "labels", "epochs", "pruning", "bits", "rounding", "finetune", "seed",
          "data", "without", *teachers.NAMES, *VIEW)  # fmt: skip
@@ -172,6 +172,7 @@ def _finish(form: Form, usual: Mapping[str, Any], task: Mapping[str, Any]) -> It
     yield Field(Knob("image", "int", 0, _help("image"), 0, 999), "view")
     yield Field(Knob("point", "str", "", _help("point")), "view")
     yield _choice("figure", FIGURES, FIGURES[0], "view")
+    yield Field(Knob("seeds", "bool", False, _help("seeds")), "view")  # whether Run takes several
 
 
 def _bits(rows: Catalogue, usual: int) -> Field:

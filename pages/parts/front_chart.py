@@ -15,9 +15,10 @@ from engine.figures.front_info import FrontInfo
 from engine.figures.hover import quality_words
 from engine.figures.pareto_info import cost_words
 from engine.units import format_share
-from pages.parts import carried, charts, control, front_filters, links, words
+from pages.parts import carried, charts, control, front_filters, front_state, links, words
 from pages.parts.drawing import Drawn
 from pages.parts.front_data import Shown
+from pages.parts.front_state import PICTURES
 from pages.parts.remembered import by_language
 from pages.parts.words import count, inside, say, sentences
 
@@ -25,7 +26,6 @@ HEIGHT = 430
 OPENED = "_front_clicked"
 RERUN: Any = "rerun"
 PAPER = "theme.{theme}.backgroundColor"
-PICTURES = ("png", "svg")
 PICTURE_SCALE = 2
 SIGNS = {"circle": "●", "square": "■", "diamond": "◆", "triangle-up": "▲", "cross": "✚", "x": "✖"}
 
@@ -54,9 +54,10 @@ def _taken(shown: Shown, drawn: Drawn, named: str) -> str:
     title, picture, page = st.columns([5, 1.25, 1.25], vertical_alignment="center")
     title.html(named)
     with picture:
-        kind = control.segmented_control(say("front_chart.picture"), PICTURES, key="front_picture", default=PICTURES[0],
+        kind = control.segmented_control(say("front_chart.picture"), PICTURES, key=front_state.hold("picture"),
                                          format_func=str.upper, help=say("front_chart.picture_help"), required=True,
-                                         label_visibility="collapsed", width="stretch")  # fmt: skip
+                                         on_change=front_state.held, args=("picture",), label_visibility="collapsed",
+                                         width="stretch")  # fmt: skip
     with page:
         control.download_button(say("front_chart.page"), _page(drawn), file_name=f"{_file(shown)}.html",
                                 mime="text/html", width="stretch", key="front_page", help=say("front_chart.page_help"),

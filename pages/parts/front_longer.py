@@ -10,16 +10,16 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from engine import api, api_longer, figures
-from engine.errors import StillhouseError
+from engine.errors import InputError, StillhouseError
 from engine.figures.hover import quality_words
 from engine.home import Home
 from engine.units import format_seconds
-from pages.parts import catalogue_words, charts, control, frame, front_chart, links, story, subject, who
+from pages.parts import catalogue_words, charts, control, frame, front_chart, front_state, links, story, subject, who
 from pages.parts.front_data import Shown
+from pages.parts.front_state import MOST_COUNT, USUAL_TIMES
 from pages.parts.remembered import by_language
 from pages.parts.words import count, find, labels, line, say, sentences
 
-USUAL_TIMES, USUAL_COUNT, MOST = 4, 5, 12
 ROW_PIXELS = 35
 NO_ADVICE = ("weak", "unsure", "few")
 Json = Mapping[str, Any]
@@ -68,21 +68,17 @@ def _finalists(home: Home, shown: Shown) -> None:
     st.html(f'<h3 class="sh-group">{escape(say("front_longer.try_title"))}</h3>')
     which, how_many, times = st.columns([1.2, 1.6, 1.4], vertical_alignment="bottom", gap="medium")
     with which:
-        rule = control.segmented_control(
-            say("front_longer.which"),
-            api_longer.RULES,
-            key="front_longer_rule",
-            required=True,
-            default=api_longer.RULES[0],
-            help=say("front_longer.which_help"),
-            format_func=lambda name: say(f"front_longer.rule_{name}"),
-        )
+        rule = control.segmented_control(say("front_longer.which"), api_longer.RULES, key=front_state.hold("rule"),
+                                         required=True, help=say("front_longer.which_help"), args=("rule",),
+                                         on_change=front_state.held,
+                                         format_func=lambda name: say(f"front_longer.rule_{name}"))  # fmt: skip
     with how_many:
-        most = control.slider(say("front_longer.count"), 1, MOST, USUAL_COUNT, key="front_longer_count",
-                              help=say("front_longer.count_help"))  # fmt: skip
+        most = control.slider(say("front_longer.count"), 1, MOST_COUNT, key=front_state.hold("count"), args=("count",),
+                              on_change=front_state.held, help=say("front_longer.count_help"))  # fmt: skip
     with times:
-        factor = control.segmented_control(say("front_longer.times"), api_longer.TIMES, key="front_longer_times",
-                                           default=USUAL_TIMES, required=True, help=say("front_longer.times_help"),
+        factor = control.segmented_control(say("front_longer.times"), api_longer.TIMES, key=front_state.hold("times"),
+                                           required=True, help=say("front_longer.times_help"), args=("times",),
+                                           on_change=front_state.held,
                                            format_func=lambda n: say("front_longer.times_word", times=n))  # fmt: skip
     keys = api_longer.finalists(shown.view, most, rule or api_longer.RULES[0], shown.cost, shown.quality,
                                 shown.direction)  # fmt: skip
@@ -155,9 +151,15 @@ def _step(steps: Sequence[Json]) -> Json:
     if len(steps) == 1:
         return steps[0]
     names = [say("front_longer.step", short=s["short"], long=s["long"], pairs=count(s["pairs"])) for s in steps]
-    place = control.selectbox(say("front_longer.steps"), range(len(steps)), format_func=names.__getitem__,
-                              key="front_longer_step", help=say("front_longer.steps_help"), width=340)  # fmt: skip
-    return steps[place or 0]
+    key = front_state.hold("step")
+    if st.session_state[key] > len(steps):
+        allowed = say("front_longer.step_allowed", most=len(steps))
+        st.warning(say("url.kept", problem=line(InputError("step", st.session_state[key], allowed))))
+        st.session_state[key] = 1
+    place = control.selectbox(say("front_longer.steps"), range(1, len(steps) + 1), key=key, width=340, args=("step",),
+                              format_func=lambda n: names[n - 1], on_change=front_state.held,
+                              help=say("front_longer.steps_help"))  # fmt: skip
+    return steps[(place or 1) - 1]
 
 
 def _knob_words(knobs: Sequence[Json]) -> str:

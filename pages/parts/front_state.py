@@ -10,9 +10,10 @@ from typing import Any
 
 import streamlit as st
 
-from engine import api_points, catalogue
+from engine import api_longer, api_points, catalogue
 from engine.errors import InputError, unknown_name
 from engine.figures.hover import SHARES, quality_words
+from engine.knobs import Knob
 from engine.units import (
     format_bytes,
     format_count,
@@ -31,6 +32,10 @@ VALUES, WRITTEN, PAST, PROBLEMS = "_front_values", "_front_written", "_front_pas
 CHOSEN, WRITTEN_AT = "_front_chosen", "_front_written_at"
 ORIGINS = ("trial", "grid", "shipped")
 VIEWS = ("table", "parallel", "importances", "longer")
+PICTURES = ("png", "svg")
+TARGETS = ("front", "quality", "cost")
+USUAL_TIMES, USUAL_COUNT, MOST_COUNT = 4, 5, 12
+WHOLE = {"count": (1, MOST_COUNT), "step": (1, 99)}  # finalists; which of the compared lengths
 MOST_QUALITY = 1000
 MOST_SWEEPS, MOST_TEXT, MOST_PAST, LAG_SECONDS = 6, 400, 40, 2.0
 Values = dict[str, Any]
@@ -80,7 +85,9 @@ def defaults() -> Values:
     first = next(iter(catalogue.current().rows["tasks"]))
     chosen: Values = {"task": first, "cost": "packed_bytes", "quality": "quality",
                       "origins": list(ORIGINS), "sweeps": [], "machine": "", "view": VIEWS[0]}  # fmt: skip
-    return chosen | dict.fromkeys(LIMITS)
+    small: Values = {"picture": PICTURES[0], "target": TARGETS[0], "rule": api_longer.RULES[0], "count": USUAL_COUNT,
+                     "times": USUAL_TIMES, "step": 1}  # fmt: skip
+    return chosen | small | dict.fromkeys(LIMITS)
 
 
 def read(address: Mapping[str, str]) -> tuple[Values, list[str]]:
@@ -93,6 +100,8 @@ def read(address: Mapping[str, str]) -> tuple[Values, list[str]]:
                 values[name] = _value(name, text[:MOST_TEXT], values["task"])
             except InputError as problem:
                 problems.append(line(problem))
+        else:
+            problems.append(line(unknown_name(say("url.setting"), name, values)))
     return values, problems
 
 
@@ -132,6 +141,23 @@ def choose(**changed: Any) -> None:
     st.session_state[VALUES] = {**(st.session_state.get(VALUES) or defaults()), **changed}
 
 
+def hold(name: str) -> str:
+    """Let the widget of a value show it when it is drawn next; the key of that widget."""
+    st.session_state[widget(name)] = (st.session_state.get(VALUES) or defaults())[name]
+    return widget(name)
+
+
+def widget(name: str) -> str:
+    """The key of the widget that changes a value."""
+    return f"front_{name}"
+
+
+def held(name: str) -> None:
+    """A callback: the widget of ``name`` was changed."""
+    value = st.session_state.get(widget(name))
+    choose(**{name: defaults()[name] if value is None else value})
+
+
 def complain(problem: str) -> None:
     """Tell of something that was typed and cannot be; until something is changed."""
     st.session_state[PROBLEMS], st.session_state[CHOSEN] = [problem], True
@@ -165,8 +191,13 @@ def _value(name: str, text: str, task: str) -> Any:
         return words[:MOST_SWEEPS]
     if name == "machine":
         return text
+    if name in WHOLE:
+        return Knob(name, "int", 1, "", *WHOLE[name]).parse(text, name)
+    if name == "times":
+        return int(_one_of(name, text, tuple(map(str, api_longer.TIMES))))
     choices = {"task": tuple(catalogue.current().rows["tasks"]), "cost": api_points.COSTS,
-               "quality": tuple(api_points.QUALITIES), "view": VIEWS}  # fmt: skip
+               "quality": tuple(api_points.QUALITIES), "view": VIEWS, "picture": PICTURES,
+               "target": TARGETS, "rule": api_longer.RULES}  # fmt: skip
     return _one_of(name, text, choices[name])
 
 

@@ -17,6 +17,7 @@ from engine.figures.pareto_info import cost_words
 from engine.home import Home
 from pages.parts import charts, control, frame, front_filters, front_longer, front_state, links, subject
 from pages.parts.front_data import Shown
+from pages.parts.front_state import TARGETS
 from pages.parts.remembered import by_language
 from pages.parts.words import count, find, labels, say, sentences
 
@@ -24,7 +25,6 @@ Row = Mapping[str, Any]
 MOST_HEIGHT, ROW_PIXELS = 460, 36
 POLL_SECONDS = 1.0
 KEY = "front_view"
-TARGETS = ("front", "quality", "cost")
 
 
 def panel(home: Home, shown: Shown, info: FrontInfo, chosen: str, theme: str) -> None:
@@ -146,10 +146,11 @@ def _importances(home: Home, shown: Shown, theme: str) -> None:
     """The child may need a few seconds: until then only this part asks again."""
     names = {"front": say("front_view.target_front"), "quality": front_filters.label("quality", shown.quality),
              "cost": front_filters.label("cost", shown.cost)}  # fmt: skip
-    control.segmented_control(say("front_view.target"), TARGETS, key="front_target", default=TARGETS[0], required=True,
-                              format_func=names.__getitem__, help=say("front_view.target_help"))  # fmt: skip
+    chosen = control.segmented_control(say("front_view.target"), TARGETS, key=front_state.hold("target"), required=True,
+                                       format_func=names.__getitem__, help=say("front_view.target_help"),
+                                       on_change=front_state.held, args=("target",))  # fmt: skip
     target = {"front": (shown.cost, shown.quality), "quality": (shown.quality,),
-              "cost": (shown.cost,)}[st.session_state["front_target"]]  # fmt: skip
+              "cost": (shown.cost,)}[chosen or TARGETS[0]]  # fmt: skip
     ready = api_front.importances(home, shown.table.task, target, shown.view, wait=False)
     if ready is None:
         _waiting(home, shown.table.task, target, shown.view)

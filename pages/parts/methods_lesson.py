@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,12 +10,11 @@ import streamlit as st
 from engine import preview
 from engine.api_methods import Entry, Pictures
 from engine.preview import Preview
-from pages.parts import catalogue_words, charts, control, methods_charts, methods_html, trial_html
+from pages.parts import catalogue_words, charts, control, extras, methods_charts, methods_html, trial_html
+from pages.parts.methods_state import DEFAULT_IMAGE, IMAGE, KNOB, PAGE, VALUE
 from pages.parts.words import number, say
 
 Facts = Mapping[str, Any]
-IMAGE, KNOB, VALUE = "methods_image", "methods_knob", "methods_value"
-DEFAULT_IMAGE = 6  # the shirt, which the teacher takes for several things
 
 
 def panel(entry: Entry, kept: Pictures, facts: Facts, look: str) -> None:
@@ -48,12 +46,10 @@ def _lesson(entry: Entry, kept: Pictures, facts: Facts, seen: Preview, look: str
 
 
 def _image(names: Sequence[str]) -> int:
-    if st.session_state.get(IMAGE) not in range(len(names)):
-        st.session_state[IMAGE] = DEFAULT_IMAGE
-    told = say("methods_lesson.image_help")
-    chosen = control.selectbox(
-        say("methods_lesson.image"), range(len(names)), key=IMAGE, help=told, format_func=lambda i: names[i]
-    )
+    places, told = range(len(names)), say("methods_lesson.image_help")
+    extras.settle(PAGE, IMAGE, places, DEFAULT_IMAGE)
+    chosen = control.selectbox(say("methods_lesson.image"), places, key=IMAGE.key, help=told,
+                               format_func=lambda i: names[i])  # fmt: skip
     return int(chosen)
 
 
@@ -65,15 +61,25 @@ def _setting(entry: Entry, facts: Facts) -> int:
     defaults = {k["name"]: k["default"] for k in entry.row["knobs"]}
     left, right = st.columns([1, 1.6])
     with left:
-        told = say("methods_lesson.knob_help")
-        key = f"{KNOB}_{entry.name}"
-        knob = control.selectbox(say("methods_lesson.knob"), list(offered), key=key, help=told,
-                                 format_func=catalogue_words.setting)  # fmt: skip
+        extras.settle(PAGE, KNOB, list(offered), next(iter(offered)))
+        knob = control.selectbox(say("methods_lesson.knob"), list(offered), key=KNOB.key, on_change=_other_knob,
+                                 help=say("methods_lesson.knob_help"), format_func=catalogue_words.setting)  # fmt: skip
+    texts = [_text(value) for value in offered[knob]]
+    words = {text: _spoken(knob, value) for text, value in zip(texts, offered[knob], strict=True)}
     with right:
-        key = f"{VALUE}_{entry.name}_{knob}"
-        value = control.select_slider(catalogue_words.setting(knob), offered[knob], defaults[knob], key=key,
-                                      format_func=functools.partial(_spoken, knob))  # fmt: skip
-    return row_of(facts, knob, value)
+        extras.settle(PAGE, VALUE, texts, _text(defaults[knob]))
+        text = control.select_slider(catalogue_words.setting(knob), texts, key=VALUE.key,
+                                     format_func=words.__getitem__)  # fmt: skip
+    return row_of(facts, knob, offered[knob][texts.index(text)])
+
+
+def _other_knob() -> None:
+    """Another setting begins at its own default."""
+    st.session_state[VALUE.key] = VALUE.knob.default
+
+
+def _text(value: Any) -> str:
+    return number(value) if isinstance(value, float) else str(value)
 
 
 def row_of(facts: Facts, knob: str, value: Any) -> int:

@@ -10,16 +10,16 @@ import streamlit as st
 
 from engine import catalogue
 from engine.api_methods import Entry
-from pages.parts import control, links
+from pages.parts import control, links, methods_state
+from pages.parts.extras import LONGEST
 from pages.parts.words import say
-
-SEARCH = "methods_search"
 
 
 def panel(known: Sequence[Entry], chosen: Entry) -> None:
     """The search field, then group after group of links; the entry that is shown stands out."""
-    typed = str(control.text_input(say("methods_list.search"), key=SEARCH, placeholder=say("methods_list.hint"),
-                                   help=say("methods_list.help")) or "")  # fmt: skip
+    hint, told = say("methods_list.hint"), say("methods_list.help")
+    typed = str(control.text_input(say("methods_list.search"), key=methods_state.SEARCH.key, placeholder=hint,
+                                   help=told) or "")  # fmt: skip
     found = matching(known, typed)
     if not found:
         st.caption(say("methods_list.nothing", typed=typed[:40]))
@@ -30,7 +30,7 @@ def panel(known: Sequence[Entry], chosen: Entry) -> None:
                 with control.container(
                     key="methods_chosen" if entry == chosen else f"methods_at_{entry.kind}_{entry.name}"
                 ):
-                    links.link("methods", {"method": entry.name}, short(entry))
+                    links.link("methods", {"method": entry.name, "find": typed[:LONGEST]}, short(entry))
 
 
 def matching(known: Sequence[Entry], typed: str) -> list[Entry]:

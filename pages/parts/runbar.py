@@ -16,7 +16,7 @@ from pages.parts import choices, control, frame, state, who
 from pages.parts.choices import Form
 from pages.parts.words import say
 
-SEEDS = "run_seeds"
+SEEDS = "seeds"
 PRESETS: dict[str, dict[str, Any]] = {
     "start": {},
     "small": {"student": "plain_29k", "epochs": 5, "sparsity": 0.7, "bits": 4},

@@ -11,12 +11,12 @@ import streamlit as st
 
 from engine import catalogue
 from engine.api_statistics import USUAL_SEEDS
-from pages.parts import catalogue_words, control, sweep_draft, sweep_edit, sweep_state
+from pages.parts import catalogue_words, control, extras, sweep_draft, sweep_edit, sweep_state
 from pages.parts.sweep_cells import cell, label_of, rare
 from pages.parts.sweep_draft import EACH, LOSSES, ONE, STAGES, TOGETHER, Draft, Node, Setting
+from pages.parts.sweep_state import ORDER
 from pages.parts.words import say
 
-CHOSEN = "_sweep_order"
 ADDED = ("taught", "plain", "compress")
 COMPRESS = ("quantize_linear", "recalibrate")
 
@@ -73,8 +73,8 @@ def _cells(node: Node, task: str, names: Sequence[str]) -> None:
 def _orders(draft: Draft) -> Node:
     """The order of phases that the form shows; several are chosen from, named, copied and removed here."""
     orders = draft.root.nodes
-    chosen = st.session_state.get(CHOSEN)
-    shown = next((n for n in orders if n.uid == chosen), orders[0])
+    chosen = int(extras.settle(sweep_state.PAGE, ORDER, range(1, len(orders) + 1), 1))
+    shown = orders[chosen - 1]
     if len(orders) == 1:
         return shown
     with control.container(border=True, key="sweep_orders"):
@@ -89,7 +89,14 @@ def _orders(draft: Draft) -> Node:
 
 
 def _order_chosen() -> None:
-    st.session_state[CHOSEN] = st.session_state["sweep_order"]
+    _show(st.session_state["sweep_order"])
+
+
+def _show(uid: int) -> None:
+    """Show the order of this number, else the first one."""
+    found = sweep_state.draft()
+    uids = [n.uid for n in found.root.nodes] if found is not None else []
+    st.session_state[ORDER.key] = uids.index(uid) + 1 if uid in uids else 1
 
 
 def _order_name(shown: Node, name: str) -> None:
@@ -106,8 +113,8 @@ def _order_buttons(shown: Node, many: int) -> None:
     if many < sweep_edit.MOST_ORDERS:
         control.button(say("sweep_form.add_order"), key="order_add", help=say("sweep_form.add_order_help"),
                        on_click=_copy_order, args=(shown.uid,))  # fmt: skip
-    control.button(say("sweep_form.remove_order"), key="order_remove", on_click=sweep_state.edit,
-                   args=(sweep_edit.remove, shown.uid))  # fmt: skip
+    control.button(say("sweep_form.remove_order"), key="order_remove", on_click=_remove_order,
+                   args=(shown.uid,))  # fmt: skip
 
 
 def _copy_order(uid: int) -> None:
@@ -116,7 +123,12 @@ def _copy_order(uid: int) -> None:
     found = sweep_state.draft()
     if found is not None:
         uids = [n.uid for n in found.root.nodes]
-        st.session_state[CHOSEN] = uids[uids.index(uid) + 1] if uid in uids[:-1] else uid
+        _show(uids[uids.index(uid) + 1] if uid in uids[:-1] else uid)
+
+
+def _remove_order(uid: int) -> None:
+    sweep_state.edit(sweep_edit.remove, uid)
+    _show(uid)
 
 
 def _phase(draft: Draft, order: Node, phase: Node, number: int, problems: Mapping[int, str]) -> None:

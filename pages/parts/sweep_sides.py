@@ -12,7 +12,7 @@ from engine import api_sides
 from engine.figures.hover import quality_words
 from engine.home import Home
 from engine.units import format_bytes, format_ms, format_seconds
-from pages.parts import catalogue_words, control, points, subject, sweep_charts, sweep_state
+from pages.parts import catalogue_words, control, extras, points, subject, sweep_charts, sweep_state
 from pages.parts.sweep_words import orders_of, setting_words, value_words
 from pages.parts.words import say
 
@@ -57,19 +57,12 @@ def _drawn(entries: Sequence[Row], axis: Row, orders: Mapping[str, str], look: s
 
 
 def _choose(labels: Sequence[str], usual: str) -> str:
-    place = "sweep_sides_axis"
-    if st.session_state.get(place) not in labels:
-        sweep_state.hold(place, usual)
+    extras.settle(sweep_state.PAGE, sweep_state.AXIS, labels, usual)
     if len(labels) == 1:
         return usual
-    chosen = control.segmented_control(
-        say("sweep_sides.choose"),
-        labels,
-        key=place,
-        help=say("sweep_sides.choose_help"),
-        required=True,
-        format_func=catalogue_words.axis,
-    )
+    chosen = control.segmented_control(say("sweep_sides.choose"), labels, key=sweep_state.AXIS.key, required=True,
+                                       help=say("sweep_sides.choose_help"),
+                                       format_func=catalogue_words.axis)  # fmt: skip
     return str(chosen or usual)
 
 

@@ -16,7 +16,9 @@ import streamlit as st
 from engine import api, api_sweeps
 from engine.catalogue import current
 from engine.errors import InputError, StillhouseError, unknown_name
-from pages.parts import carried, choices, frame, state, sweep_json, sweep_link
+from engine.knobs import Knob
+from pages.parts import carried, choices, extras, frame, state, sweep_json, sweep_link
+from pages.parts.extras import Extra
 from pages.parts.sweep_draft import Draft
 from pages.parts.words import line, say
 
@@ -26,11 +28,17 @@ BEYOND = "_sweep_beyond"
 PARAMETERS = ("sweep", "ready", "spec", "task")
 LAG_SECONDS, MOST_PAST = 2.0, 40
 PAGE = "sweep"
+AXIS = extras.word("axis", "sweep_sides_axis")
+GRID = Extra(Knob("grid", "bool", False, ""), "sweep_with_grid")
+ORDER = extras.whole("order", "sweep_shown_order", 1, 1, 99)  # of several orders of phases, the one that is shown
+EXTRAS = (AXIS, GRID, ORDER)
+NAMES = (*PARAMETERS, *(e.knob.name for e in EXTRAS))
 
 
 def sync() -> None:
     """Read the address where it changed, then let it say what the page shows. Before any widget is drawn."""
-    address = carried.own()
+    whole = carried.own()
+    address = {name: text for name, text in whole.items() if name not in NAMES[len(PARAMETERS) :]}
     if DRAFT not in st.session_state and RAW not in st.session_state:
         _begin(current().names("tasks")[0])
     if _fresh(address):
@@ -42,7 +50,7 @@ def sync() -> None:
     if written != st.session_state.get(WRITTEN):
         st.session_state[AT] = time.monotonic()
     st.session_state[WRITTEN] = written
-    carried.write(written)
+    carried.write({**written, **extras.sync(PAGE, EXTRAS, whole)})
 
 
 def draft() -> Draft | None:
@@ -159,8 +167,8 @@ def _fresh(address: Mapping[str, str]) -> bool:
 def _read(address: Mapping[str, str]) -> None:
     notes = st.session_state[PROBLEMS]
     for name in address:
-        if name not in (*PARAMETERS, *choices.RESERVED):
-            notes.append(line(unknown_name(say("url.setting"), name, PARAMETERS)))
+        if name not in (*NAMES, *choices.RESERVED):
+            notes.append(line(unknown_name(say("url.setting"), name, NAMES)))
     st.session_state[OPEN] = address.get("sweep", "")
     try:
         if "spec" in address:

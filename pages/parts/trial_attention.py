@@ -8,7 +8,7 @@ import streamlit as st
 from engine.api_attention import Looks, looks
 from engine.figures.attention import alt_attention, attention_figure
 from engine.home import Home
-from pages.parts import charts, control, texts
+from pages.parts import charts, control, extras, texts, trial_state
 from pages.parts.words import say
 
 PADDING = ("", "[PAD]")
@@ -46,6 +46,8 @@ def _chosen(found: Looks) -> tuple[list[list[float]], list[str]]:
 
 
 def _pick(name: str, count: int) -> int:
-    chosen = control.selectbox(say(f"trial_attention.{name}"), range(count), key=f"attention_{name}",
-                               format_func=lambda i: str(i + 1), help=say(f"trial_attention.{name}_help"))  # fmt: skip
-    return int(chosen or 0)
+    places, extra = range(1, count + 1), next(e for e in trial_state.small_choices() if e.key == f"attention_{name}")
+    extras.settle(trial_state.PAGE, extra, places, 1)
+    chosen = control.selectbox(say(f"trial_attention.{name}"), places, key=extra.key,
+                               help=say(f"trial_attention.{name}_help"))  # fmt: skip
+    return int(chosen or 1) - 1

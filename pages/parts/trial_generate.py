@@ -14,13 +14,12 @@ from engine.api_generate import Sampling
 from engine.errors import StillhouseError
 from engine.home import Home
 from engine.units import format_bytes, format_ms, format_share
-from pages.parts import charts, control, subject, texts
+from pages.parts import charts, control, extras, subject, texts, trial_state
 from pages.parts.words import find, line, say
 
 Row = Mapping[str, Any]
-SEED, USUAL_TOKENS, FIELD_PIXELS = "_generate_seed", 80, 130
+DRAW, FIELD_PIXELS = "generate_draw", 130
 TOPS = (1, 5, 20, 40, 0)
-USUAL_TOP, USUAL_TEMPERATURE = 40, 0.8
 
 
 def panel(home: Home, run: Row, complete: bool) -> None:
@@ -36,18 +35,20 @@ def panel(home: Home, run: Row, complete: bool) -> None:
 
 def _asked() -> tuple[str, int, Sampling]:
     st.html(charts.title(say("trial_generate.prompt"), say("trial_generate.prompt_sub")))
-    prompt = control.text_area(say("trial_generate.prompt"), say("trial_generate.usual"), key="generate_text",
+    prompt = control.text_area(say("trial_generate.prompt"), key="generate_text",
                                height=FIELD_PIXELS, max_chars=api_generate.MOST_PROMPT, label_visibility="collapsed",
                                help=say("trial_generate.prompt_help"))  # fmt: skip
-    temperature = control.slider(say("trial_generate.temperature"), 0.0, 2.0, USUAL_TEMPERATURE, 0.1,
+    temperature = control.slider(say("trial_generate.temperature"), 0.0, 2.0, step=0.1,
                                  key="generate_temperature", help=say("trial_generate.temperature_help"))  # fmt: skip
-    top = control.select_slider(say("trial_generate.top"), TOPS, USUAL_TOP, key="generate_top", format_func=_top,
+    extra = next(e for e in trial_state.small_choices() if e.key == "generate_top")
+    extras.settle(trial_state.PAGE, extra, TOPS, extra.knob.default)
+    top = control.select_slider(say("trial_generate.top"), TOPS, key="generate_top", format_func=_top,
                                 help=say("trial_generate.top_help"))  # fmt: skip
-    tokens = control.slider(say("trial_generate.tokens"), 10, api_generate.MOST_TOKENS, USUAL_TOKENS, 10,
+    tokens = control.slider(say("trial_generate.tokens"), 10, api_generate.MOST_TOKENS, step=10,
                             key="generate_tokens", help=say("trial_generate.tokens_help"))  # fmt: skip
     control.button(say("trial_generate.again"), key="generate_again", help=say("trial_generate.again_help"),
                    on_click=_again, width="stretch")  # fmt: skip
-    return str(prompt or ""), int(tokens), Sampling(float(temperature), int(top), st.session_state.get(SEED, 0))
+    return str(prompt or ""), int(tokens), Sampling(float(temperature), int(top), st.session_state.get(DRAW, 0))
 
 
 def _top(count: int) -> str:
@@ -55,7 +56,7 @@ def _top(count: int) -> str:
 
 
 def _again() -> None:
-    st.session_state[SEED] = random.randrange(1_000_000)
+    st.session_state[DRAW] = random.randrange(trial_state.MOST_DRAWS)
 
 
 def _texts(home: Home, run: Row, prompt: str, tokens: int, sampling: Sampling, complete: bool) -> None:

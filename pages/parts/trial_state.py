@@ -5,18 +5,22 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import streamlit as st
 
-from pages.parts import carried
-from pages.parts.words import say
+from engine.errors import InputError, unknown_name
+from engine.knobs import Knob
+from pages.parts import carried, choices, extras
+from pages.parts.extras import Extra
+from pages.parts.words import line, say
 
 VIEWS = ("steps", "layers", "sensitivity", "time", "mistakes", "sure", "try", "record")
 SHOWN = ("answers", "change")
 BATCHES = ("1", "8", "32")
 NAMES = ("key", "view", "layer", "shown", "label", "answer", "start", "image", "batch", "budget")
+PAGE, MOST_DRAWS = "trial", 999_999
 KEPT, KEY_SEEN, LAG_SECONDS = "_trial_address", "_trial_key", 2.0
 MOST, MOST_BYTES = 99_999, 999_999_999
 ANY = ""  # what a choice of a class holds while none is chosen
@@ -52,7 +56,7 @@ def read(address: Mapping[str, str]) -> Asked:
     budget = _whole(address, "budget", problems, MOST_BYTES)
     key = address.get("key", "").strip().lower()
     if key and not _KEY.fullmatch(key):
-        problems.append(say("trial_url.key", value=_short(key)))
+        problems.append(_told("key", key, say("trial_url.key")))
         key = ""
     places = {name: numbers[name] or 0 for name in ("start", "image")}
     return Asked(key, words["view"], address.get("layer", ""), words["shown"], numbers["label"], numbers["answer"],
@@ -75,11 +79,34 @@ def sync() -> Asked:
         _put(address)
     asked = read(address)
     _tell_browser(asked.key)
-    carried.write(carried.own())
+    small = small_choices()
+    names = {extra.knob.name for extra in small}
+    said = extras.sync(PAGE, small, carried.own())
+    carried.write({**{name: text for name, text in carried.own().items() if name not in names}, **said})
+    asked = replace(asked, problems=(*asked.problems, *_unknown(names), *extras.problems(PAGE)))
     for name in ("view", "layer", "shown", "label", "answer", "image", "batch"):
         value = getattr(asked, name)
         st.session_state[widget(name)] = ANY if value is None else value
     return asked
+
+
+def small_choices() -> tuple[Extra, ...]:
+    """What else a person may choose on this page, below one view or another."""
+    heat = Knob("temperature", "float", 0.8, "", 0.0, 2.0)
+    return (
+        extras.whole("text", "attention_text", 1, 1, MOST), extras.whole("block", "attention_layer", 1, 1, MOST),
+        extras.whole("head", "attention_head", 1, 1, MOST),
+        extras.word("prompt", "generate_text", say("trial_generate.usual")), Extra(heat, "generate_temperature"),
+        extras.whole("top", "generate_top", 40, 0, MOST), extras.whole("tokens", "generate_tokens", 80, 10, 200),
+        extras.whole("draw", "generate_draw", 0, 0, MOST_DRAWS), extras.word("own", "trial_own_text"),
+    )  # fmt: skip
+
+
+def _unknown(small: set[str]) -> list[str]:
+    """A line for each parameter that this page does not have."""
+    known = (*NAMES, *small)
+    others = [n for n in carried.own() if n not in (*known, *choices.RESERVED)]
+    return [say("url.kept", problem=line(unknown_name(say("url.setting"), n[:40], known))) for n in others]
 
 
 def widget(name: str) -> str:
@@ -127,7 +154,7 @@ def _put(address: Mapping[str, str]) -> None:
 def _one_of(address: Mapping[str, str], name: str, allowed: tuple[str, ...], problems: list[str]) -> str:
     value = address.get(name, allowed[0])
     if value not in allowed:
-        problems.append(say("trial_url.word", name=name, value=_short(value), allowed=", ".join(allowed)))
+        problems.append(_told(name, value, ", ".join(allowed)))
         return allowed[0]
     return value
 
@@ -137,10 +164,11 @@ def _whole(address: Mapping[str, str], name: str, problems: list[str], most: int
     if value is None:
         return None
     if not re.fullmatch(r"\d{1,9}", value) or int(value) > most:
-        problems.append(say("trial_url.number", name=name, value=_short(value), most=most))
+        problems.append(_told(name, value, say("trial_url.number", most=most)))
         return None
     return int(value)
 
 
-def _short(value: str) -> str:
-    return value if len(value) <= 24 else value[:24] + "…"
+def _told(name: str, value: str, allowed: str) -> str:
+    shown = value if len(value) <= 24 else value[:24] + "…"
+    return say("url.kept", problem=line(InputError(say("url.where", name=name), shown, allowed)))
