@@ -59,7 +59,7 @@ def _address(server: str, name: str) -> str:
 def test_a_chinese_browser_reads_chinese_on_every_page(seeded: str, opened: Callable[..., Window], name: str) -> None:
     window = opened(_address(seeded, name), locale="zh-CN")
     shown = _shown(window)
-    assert HAN.search(window.text(".sh-brand p"))
+    assert all(words.say_in("zh", f"nav.{page}") in shown for page in PAGES)
     assert window.page.evaluate(SPOKEN) == "zh"
     assert [piece for piece in _english() if piece in shown] == []
     assert window.page.evaluate(OVERFLOW) <= 0
