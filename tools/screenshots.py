@@ -65,6 +65,7 @@ def pictures(found: dict[str, str]) -> tuple[Picture, ...]:
     chart = ".js-plotly-plot .main-svg"
     return (
         Picture("explore", "", chart),
+        Picture("learn", "learn?lesson=temperature&image=25&temperature=4", ".sh-live svg"),
         Picture("front", "front?max_bytes=10kB", chart),
         Picture("sweep", f"sweep?sweep={found['sweep']}", chart),
         Picture("trial", f"trial?key={found['trial']}&view=layers", ".st-key-trial_layers"),
