@@ -111,16 +111,16 @@ def anywhere(knob: Knob, choice: random.Random) -> Any:
     return knob.check(min(max(round(value) if knob.type == "int" else value, low), high), knob.name)
 
 
-def on_server(figure: Live, count: int) -> list[float]:
-    """Seconds of each of ``count`` random settings; every one is computed anew."""
+def on_server(figure: Live, count: int) -> tuple[list[float], list[float]]:
+    """Seconds, and seconds of processor time, of ``count`` random settings; every one is computed anew."""
     choice, found = random.Random(0), []
     for _ in range(count + WARM_UP):
         values = {k.name: anywhere(k, choice) for k in figure.knobs}
         live._info.cache_clear()
-        started = time.perf_counter()
+        started = time.perf_counter(), time.process_time()
         live.drawn(figure.name, values, "light")
-        found.append(time.perf_counter() - started)
-    return found[WARM_UP:]
+        found.append((time.perf_counter() - started[0], time.process_time() - started[1]))
+    return [f[0] for f in found[WARM_UP:]], [f[1] for f in found[WARM_UP:]]
 
 
 def addresses(plain: bool) -> dict[str, str]:
@@ -232,8 +232,10 @@ def main() -> int:
     loads, every = [os.getloadavg()[0]], dict[str, list[float]]()
     print("| figure | median | p95 | most | n |\n| --- | --- | --- | --- | --- |")
     for figure in FIGURES.values():
-        values = on_server(figure, moves)
+        values, spent = on_server(figure, moves)
         print(row(f"{figure.name}, server", values))
+        print(row(f"{figure.name}, server, processor time", spent))
+        every["server, processor time"] = [*every.get("server, processor time", []), *spent]
         every["server"] = [*every.get("server", []), *values]
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)

@@ -47,10 +47,9 @@ class Picture:
         self.parts.append(f'<path d="M{way}" fill="{fill}"{shade} stroke="{colour}" stroke-width="{width:g}" '
                           f'stroke-linejoin="round"{_dash(dash)}/>')  # fmt: skip
 
-    def cells(self, places: Iterable[tuple[float, float]], width: float, height: float, fill: str) -> None:
-        """Many rectangles of one colour as a single shape; ``places`` are their upper left corners."""
-        way = "".join(f"M{x:g} {round(y + height / 2, 2):g}h{width:g}" for x, y in places)
-        if way:
+    def cells(self, cells: Iterable[str], height: float, fill: str) -> None:
+        """Many rectangles of one colour as a single shape: strokes made by :func:`stroke`, ``height`` high."""
+        if way := "".join(cells):
             self.parts.append(f'<path d="{way}" stroke="{fill}" stroke-width="{height:g}"/>')
 
     def text(self, x: float, y: float, text: str, anchor: Anchor = "start", colour: str = "", size: float = SIZE,
@@ -158,6 +157,11 @@ def round_ticks(low: float, high: float, write: Callable[[float], str], count: i
     """About ``count`` ticks at round values, each with its words."""
     found = ticks(low, high, write, count)
     return list(zip(found["tickvals"], found["ticktext"], strict=True))
+
+
+def stroke(x: float, y: float, width: float, height: float) -> str:
+    """A rectangle with its upper left corner at (x, y), for :meth:`Picture.cells`."""
+    return f"M{x:g} {round(y + height / 2, 2):g}h{width:g}"
 
 
 def wide(words: str) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from engine.figures.matrices import MIDDLE, ZERO
-from engine.figures.svg import Picture
+from engine.figures.svg import Picture, stroke
 from engine.live.data import Array
 
 NEGATIVE, POSITIVE = (0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00)
@@ -17,10 +19,17 @@ def matrix(picture: Picture, left: float, top: float, cell: tuple[float, float],
     scale = float(np.percentile(np.abs(weight), 98)) or 1.0
     level = np.clip(np.rint(weight / scale * SHADES), -SHADES, SHADES).astype(int)
     level[~kept] = SHADES + 1
+    cells = _cells(left, top, cell, weight.shape)
     for value in np.unique(level):
-        rows, columns = np.nonzero(level == value)
-        places = zip((left + columns * cell[0]).tolist(), (top + rows * cell[1]).tolist(), strict=True)
-        picture.cells(places, *cell, _shade(int(value), picture.theme.name))
+        picture.cells(cells[level == value], cell[1], _shade(int(value), picture.theme.name))
+
+
+@functools.lru_cache(maxsize=4)
+def _cells(left: float, top: float, cell: tuple[float, float], shape: tuple[int, ...]) -> Array:
+    """Every cell's stroke [rows, columns], written once."""
+    rows, columns = (range(n) for n in shape)
+    found = [[stroke(round(left + c * cell[0], 2), round(top + r * cell[1], 2), *cell) for c in columns] for r in rows]
+    return np.array(found, object)
 
 
 def rows_of(weight: Array) -> Array:
