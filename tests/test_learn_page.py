@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lesson_tools import EXPERIMENT, row, toml, words
 from streamlit.testing.v1 import AppTest
 
-from engine import api, api_lessons, lessons
+from engine import api, api_lessons, api_people, lessons
 from engine.home import Home
 from engine.lesson_check import Finding
 from pages.parts import learn_check, learn_predict, learn_say, learn_state, lesson_recipes
@@ -117,6 +117,7 @@ def test_both_runs_are_asked_for_once(page: Page, home: Home) -> None:
     assert active == {run.recipe.key for run in runs}
     assert {run.recipe.seed for run in runs} == {3}
     learn_predict.submit(home, runs)
+    assert set(api_people.wanted_by(home, runs[0].recipe.key)) == {api.LOCAL}
     assert len(api.active(home)) == 2, "a lesson asked for twice is one run"
     test.button(key="learn_cancel").click().run()
     assert api.active(home) == []
