@@ -11,6 +11,8 @@ from engine.errors import NotFoundError
 from engine.home import Home
 from engine.store import ENDED, Store, Work
 
+ENOUGH = 0.1  # share done from which a rest is told: before it the start alone makes seconds look like many minutes
+
 
 def status(home: Home, key: str) -> dict[str, Any]:
     """One trial or job: state, attempts, progress, curve so far, place in the queue, seconds left, error.
@@ -83,7 +85,7 @@ def _seconds_left(state: str, tries: list[dict[str, Any]], progress: Mapping[str
     share = float(progress.get("fraction") or 0.0)
     if state in ENDED:
         return 0.0
-    if state != "running" or share < 0.03 or not tries:
+    if state != "running" or share < ENOUGH or not tries:
         return None
     passed = time.time() - float(tries[-1]["started"])
     return max(0.0, passed * (1 - share) / share)

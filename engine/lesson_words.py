@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -15,6 +16,8 @@ OUTCOMES = ("more", "less", "same")
 UNDECIDED = "undecided"
 # of the answer: words in English, characters in Chinese, which needs about two for a word
 LENGTHS = {"en": (80, 150), "zh": (130, 320)}
+# where a line of Chinese ends no space is due: after its punctuation, and between two of its characters
+NO_SPACE = re.compile(r"(?<=[，。：；、？！）”]) | (?=[，。：；、？！（“])|(?<=[\u4e00-\u9fff]) (?=[\u4e00-\u9fff])")
 
 
 @dataclass(frozen=True)
@@ -89,4 +92,4 @@ def _joined(text: Any) -> Any:
     """Lines of one paragraph as one line; an empty line stays between paragraphs."""
     if not isinstance(text, str):
         return text
-    return "\n\n".join(" ".join(part.split()) for part in text.split("\n\n") if part.strip())
+    return "\n\n".join(NO_SPACE.sub("", " ".join(part.split())) for part in text.split("\n\n") if part.strip())

@@ -13,6 +13,7 @@ from lesson_tools import EXPERIMENT, row, toml, words
 from streamlit.testing.v1 import AppTest
 
 from engine import api, api_lessons, api_people, lessons
+from engine.figures import verdict
 from engine.home import Home
 from engine.lesson_check import Finding
 from pages.parts import learn_check, learn_predict, learn_say, learn_state, lesson_recipes
@@ -202,7 +203,11 @@ def test_findings_in_their_units() -> None:
     known = lessons.known()
     share, size = known["one"].check, known["two"].check
     rows = learn_say.facts(share, finding("more"), "A", "B")
-    assert [r[:2] for r in rows] == [("A", "85.0 %"), ("B", "80.0 %"), ("first minus second", "+5.0 percentage points")]
+    assert [r[:2] for r in rows] == [
+        ("A", "85.0 %"),
+        ("B", "80.0 %"),
+        ("first minus second, percentage points", "+5.0"),
+    ]
     assert rows[2][2] == "95 % interval +4.0 to +6.0"
     exact = Finding(0.25, 0.25, 0.25, "less", 0, 2000, 8000)
     rows = learn_say.facts(size, exact, "A", "B")
@@ -233,3 +238,10 @@ def test_problems_of_a_lesson(folder: Path) -> None:
     assert "loss" in of(experiment={**EXPERIMENT, "first": {"loss": "kdd"}})[0]
     beside = {"measure": "latency", "claim": "less", "margin": 0.1}
     assert "one student" in of(check=beside, experiment={**EXPERIMENT, "first": {"student": "plain_5k"}})[0]
+
+
+def test_what_stands_above_the_chart_is_broken_into_lines_also_in_chinese() -> None:
+    info = verdict.verdict_info(35.0, 30.0, 40.0, 5.0, "more", "same")
+    names = {"less": "更少：T² 夸大了教师。", "same": "一样：常数无关紧要。", "more": "更多：有 T²，教师的话才听得到。"}
+    told = [a["text"] for a in verdict.verdict_figure(info, names, "")["layout"]["annotations"]]
+    assert told == ["更少：T² 夸大了教<br>师。", "▸ 一样：常数无关紧要。", "<b>更多：有 T²，教师的<br>话才听得到。</b>"]

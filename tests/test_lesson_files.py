@@ -54,6 +54,13 @@ def test_words_are_there_in_every_language(lesson: Lesson) -> None:
 
 
 @each
+def test_no_space_is_left_where_a_line_of_chinese_ends(lesson: Lesson) -> None:
+    words = lesson.say("zh")
+    said = [words.answer, words.look, words.truth, words.undecided, *(c.why for c in words.choices.values())]
+    assert not any(re.search(r"[，。：；、？！）”] |[\u4e00-\u9fff] [\u4e00-\u9fff]", text) for text in said)
+
+
+@each
 def test_the_live_figure_stands_where_the_lesson_says(lesson: Lesson) -> None:
     assert lesson.figure
     if lesson.figure in live.FIGURES:

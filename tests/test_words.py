@@ -28,6 +28,8 @@ HALF_WIDTH = re.compile(r"[\u4e00-\u9fff][,;:?!]|[,;:?!][\u4e00-\u9fff]")
 NO_SPACE = re.compile(r"[\u4e00-\u9fff][A-Za-z0-9]|[A-Za-z0-9][\u4e00-\u9fff]")
 TWICE = re.compile(r"[\u4e00-\u9fff] [\u4e00-\u9fff]|[，。：；？！、（）“”] | [，。：；？！、）”]")
 
+NAMED = re.compile(r"""\bsay\(\s*"([a-z0-9_.]+)"[,)]""")
+
 
 def flat(entry: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Every message with its dotted key."""
@@ -61,6 +63,13 @@ def _pairs(spoken: str) -> Iterator[tuple[str, str, str]]:
         for key, message in said.items():
             if key in other.get(place, {}):
                 yield f"{place}: {key}", message, other[place][key]
+
+
+def test_every_message_that_the_pages_name_is_there() -> None:
+    there = {key for said in files(language.ENGLISH).values() for key in said}
+    for path in sorted(words.FOLDER.parent.rglob("*.py")):
+        named = NAMED.findall(path.read_text(encoding="utf-8"))
+        assert sorted({key for key in named if key not in there}) == [], path.name
 
 
 @pytest.mark.parametrize("spoken", OTHERS)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from engine.figures.svg import wide
 from engine.figures.theme import Theme, axis, layout, theme_of
 
 HEIGHT, LINE = 150, 15  # pixels without the names above, and of each of their lines
-WIDE = 24  # letters of a line
+WIDE, WIDE_CHINESE = 24, 20  # letters of a line; a Chinese one counts two
+# where a line of Chinese may end: after each of its letters but before no punctuation, and between other words
+PIECE = re.compile(r"(?:[^\s\u2e81-\uffff]+|[\u2e81-\uffff])[，。：；、？！）]*\s*")
 ROOM = 1.25  # how far the axis reaches beyond what it shows
 
 
@@ -57,7 +61,7 @@ def verdict_figure(info: Verdict, names: Mapping[str, str], title: str, theme: T
         "error_x": {"type": "data", "symmetric": False, "array": [info.high - info.value], "thickness": 3, "width": 9,
                     "arrayminus": [info.value - info.low], "color": paint},
     }  # fmt: skip
-    told = {outcome: textwrap.wrap(text, WIDE) or [""] for outcome, text in names.items()}
+    told = {outcome: _lines(text) for outcome, text in names.items()}
     top = LINE * max((len(lines) for lines in told.values()), default=1) + 8
     drawn = layout(colours, HEIGHT + top, showlegend=False, margin={"l": 12, "r": 12, "t": top, "b": 40})
     drawn["xaxis"] = axis(colours, title, range=[low, high], tickformat=tickformat, zeroline=False)
@@ -65,6 +69,18 @@ def verdict_figure(info: Verdict, names: Mapping[str, str], title: str, theme: T
     drawn["shapes"] = _shapes(info, colours)
     drawn["annotations"] = _annotations(info, told, (low, high), colours)
     return {"data": [dot], "layout": drawn}
+
+
+def _lines(text: str) -> list[str]:
+    """The text in lines; one without spaces breaks between its letters."""
+    if wide(text) == len(text):
+        return textwrap.wrap(text, WIDE) or [""]
+    lines = [""]
+    for piece in PIECE.findall(text):
+        if lines[-1] and wide(lines[-1] + piece.rstrip()) > WIDE_CHINESE:
+            lines.append("")
+        lines[-1] += piece
+    return [line.rstrip() for line in lines]
 
 
 def _shapes(info: Verdict, colours: Theme) -> list[dict[str, Any]]:

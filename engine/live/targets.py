@@ -19,12 +19,13 @@ from engine.live.data import Array, answers, image
 from engine.live.softmax import TEMPERATURES, entropy, softmax
 from engine.units import format_share
 
-HEIGHT, ROW = 318, 24
+HEIGHT, ROW = 298, 22
 TEACHERS = ("teacher", "student", "both")
 KNOBS = (
     Knob("image", "int", 26, "Which real validation image: of each class two ordinary ones, then two hard ones.", 0,
          39),
-    Knob("temperature", "float", 4.0, "The teacher's scores are divided by it.", 1.0, 20.0, step=0.5),
+    Knob("temperature", "float", 4.0, "The teacher's scores are divided by it; a large one evens its shares out.",
+         1.0, 20.0, step=0.5),
     Knob("weight", "float", 0.7, "The teacher's part in the target; the label has the rest.", 0.0, 1.0, step=0.05,
          unit="%"),
     Knob("teacher", "str", "teacher", "Who answers: the teacher, a student that learned from it, or the mean of both.",

@@ -30,7 +30,7 @@ from pages.parts.drawing import Drawn
 from pages.parts.learn_state import Asked
 from pages.parts.lesson_recipes import Run
 from pages.parts.lesson_recipes import runs as runs_of
-from pages.parts.words import language, say
+from pages.parts.words import language, say, sentences
 
 MARKS = {"held": "✓", "failed": "✗", "undecided": "?", "unpredicted": "•"}
 MOST_SEEDS = 12
@@ -54,8 +54,8 @@ def panel(home: Home, lesson: Lesson, words: Words, asked: Asked, runs: Runs, lo
         st.html(learn_idea.beliefs(words))
         _seeds(home, lesson)
     class_answers.panel(home, lesson.name, look)
-    learn_run.open_links(words, runs)
     _onward(home, lesson, asked)
+    learn_run.open_links(words, runs)
 
 
 def finding(home: Home, check: Check, runs: Runs) -> Finding | None:
@@ -73,11 +73,12 @@ def verdict_of(choice: str, outcome: str) -> str:
 def _verdict(check: Check, words: Words, choice: str, found: Finding) -> str:
     name = verdict_of(choice, found.outcome)
     mark = f'<span aria-hidden="true">{MARKS[name]}</span>'
+    told = [learn_say.basis(check, found), *([say("learn_check.marked")] if choice else [])]
     facts = trial_html.facts(learn_say.facts(check, found, words.first, words.second))
     return (
         f'<p class="sh-verdict sh-{name}">{mark} {escape(say(f"learn_check.{name}"))}</p>'
         f'<p class="sh-sub">{escape(learn_say.measure(check))}</p>{facts}'
-        f'<p class="sh-sub">{escape(learn_say.basis(check, found))}</p>'
+        f'<p class="sh-sub">{escape(sentences(*told))}</p>'
     )
 
 

@@ -101,6 +101,7 @@ def _buttons(home: Home, runs: Runs, states: list[Status]) -> None:
     if any(s["state"] in progress.ALIVE for s in states):
         control.button(say("learn_run.cancel"), key="learn_cancel", help=say("learn_run.cancel_help"), on_click=_cancel,
                   args=(home, runs))  # fmt: skip
+        st.html(f'<p class="sh-sub">{escape(say("learn_run.meantime"))}</p>')
     elif any(s["state"] != "done" for s in states):
         control.button(say("learn_run.start"), key="learn_start", type="primary", help=say("learn_predict.run_help"),
                   on_click=_again, args=(home, runs))  # fmt: skip

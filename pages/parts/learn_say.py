@@ -9,7 +9,7 @@ from engine.figures.labels import ENGLISH
 from engine.lesson_check import LATENCY, QUALITY, Check, Finding
 from engine.units import format_bytes, format_count, format_ms, format_share
 from pages.parts import catalogue_words, subject
-from pages.parts.words import count, labels, say, times
+from pages.parts.words import count, labels, say, sentences, times
 
 MARKS = ((re.compile(r"\*\*(.+?)\*\*"), "b"), (re.compile(r"\*(.+?)\*"), "em"), (re.compile(r"`(.+?)`"), "code"))
 SHARES = ("confidence", "agreement", "recall")
@@ -77,10 +77,9 @@ def scaled(check: Check, number: float) -> float:
 def facts(check: Check, found: Finding, first: str, second: str) -> list[tuple[str, str, str]]:
     """What each run has, then the difference with its interval: (term, value, note)."""
     value_, low, high = (gap(check, v) for v in (found.value, found.low, found.high))
-    told = say("learn_check.ratio" if check.is_ratio else "learn_check.difference")
+    told = say("learn_check.ratio") if check.is_ratio else say("learn_check.difference", unit=unit(check))
     note = say("learn_check.counted") if is_exact(check, found) else say("learn_check.interval", low=low, high=high)
-    between = value_ if check.is_ratio else f"{value_} {unit(check)}"
-    return [(first, value(check, found.first), ""), (second, value(check, found.second), ""), (told, between, note)]
+    return [(first, value(check, found.first), ""), (second, value(check, found.second), ""), (told, value_, note)]
 
 
 def is_exact(check: Check, found: Finding) -> bool:
@@ -93,4 +92,4 @@ def basis(check: Check, found: Finding) -> str:
     told = [say("learn_check.paired", count=count(found.examples))] if found.examples else []
     if check.margin:
         told.append(say("learn_check.margin", margin=margin(check)))
-    return " ".join(told)
+    return sentences(*told)

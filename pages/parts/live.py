@@ -28,7 +28,7 @@ from pages.parts.words import find, line, say, times
 
 PREFIX = "live_"
 GIVEN, KEPT = "_live_given", "_live_kept"
-SHORT, LADDER = 22, 80  # letters of choices that fit side by side; steps of a logarithmic slider
+SHORT, LADDER = 21, 80  # letters of choices that fit side by side; steps of a logarithmic slider
 Values = Mapping[str, Any]
 Moved = Callable[[dict[str, Any]], None]
 
