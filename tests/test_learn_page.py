@@ -245,3 +245,12 @@ def test_what_stands_above_the_chart_is_broken_into_lines_also_in_chinese() -> N
     names = {"less": "更少：T² 夸大了教师。", "same": "一样：常数无关紧要。", "more": "更多：有 T²，教师的话才听得到。"}
     told = [a["text"] for a in verdict.verdict_figure(info, names, "")["layout"]["annotations"]]
     assert told == ["更少：T² 夸大了教<br>师。", "▸ 一样：常数无关紧要。", "<b>更多：有 T²，教师的<br>话才听得到。</b>"]
+
+
+@pytest.mark.parametrize(("value", "lifted"), [(2.7, 15), (1.1, 0)])
+def test_a_large_ratio_lifts_the_name_in_the_middle_off_the_one_beside_it(value: float, lifted: int) -> None:
+    info = verdict.verdict_info(value, value - 0.05, value + 0.05, 0.2, "more", "less", is_ratio=True)
+    names = {"less": "Shorter.", "same": "About the same.", "more": "Longer."}
+    drawn = verdict.verdict_figure(info, names, "")["layout"]
+    assert [a["yshift"] for a in drawn["annotations"]] == [0, lifted, 0]
+    assert drawn["margin"]["t"] == 15 + 8 + lifted

@@ -14,6 +14,7 @@ HEIGHT, LINE = 150, 15  # pixels without the names above, and of each of their l
 WIDE, WIDE_CHINESE = 24, 20  # letters of a line; a Chinese one counts two
 # where a line of Chinese may end: after each of its letters but before no punctuation, and between other words
 PIECE = re.compile(r"(?:[^\s\u2e81-\uffff]+|[\u2e81-\uffff])[，。：；、？！）]*\s*")
+CROWDED = 0.45  # share of the axis left of no difference below which its name stands a row higher
 ROOM = 1.25  # how far the axis reaches beyond what it shows
 
 
@@ -62,13 +63,20 @@ def verdict_figure(info: Verdict, names: Mapping[str, str], title: str, theme: T
                     "arrayminus": [info.value - info.low], "color": paint},
     }  # fmt: skip
     told = {outcome: _lines(text) for outcome, text in names.items()}
-    top = LINE * max((len(lines) for lines in told.values()), default=1) + 8
+    lifted = LINE * len(told.get("less", ())) if _is_crowded(info) else 0
+    top = LINE * max((len(lines) for lines in told.values()), default=1) + 8 + lifted
     drawn = layout(colours, HEIGHT + top, showlegend=False, margin={"l": 12, "r": 12, "t": top, "b": 40})
     drawn["xaxis"] = axis(colours, title, range=[low, high], tickformat=tickformat, zeroline=False)
     drawn["yaxis"] = {"range": [0, 1], "visible": False, "fixedrange": True}
     drawn["shapes"] = _shapes(info, colours)
-    drawn["annotations"] = _annotations(info, told, (low, high), colours)
+    drawn["annotations"] = _annotations(info, told, (low, high), colours, lifted)
     return {"data": [dot], "layout": drawn}
+
+
+def _is_crowded(info: Verdict) -> bool:
+    """Whether no difference lies so far left on the axis that its name would run into the one beside it."""
+    low, high = span(info)
+    return (info.centre - low) / (high - low) < CROWDED
 
 
 def _lines(text: str) -> list[str]:
@@ -94,7 +102,7 @@ def _shapes(info: Verdict, colours: Theme) -> list[dict[str, Any]]:
 
 
 def _annotations(
-    info: Verdict, names: Mapping[str, list[str]], ends: tuple[float, float], colours: Theme
+    info: Verdict, names: Mapping[str, list[str]], ends: tuple[float, float], colours: Theme, lifted: int
 ) -> list[dict[str, Any]]:
     places = {"less": (ends[0], "left"), "same": (info.centre, "center"), "more": (ends[1], "right")}
     found = []
@@ -105,6 +113,6 @@ def _annotations(
             found.append({
                 "x": x, "xanchor": anchor, "y": 1.02, "yanchor": "bottom", "yref": "paper", "showarrow": False,
                 "text": f"<b>{text}</b>" if outcome == info.outcome else text, "align": anchor,
-                "font": {"size": 12.5, "color": colours.text},
+                "font": {"size": 12.5, "color": colours.text}, "yshift": lifted if outcome == "same" else 0,
             })  # fmt: skip
     return found
