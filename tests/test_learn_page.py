@@ -254,3 +254,13 @@ def test_a_large_ratio_lifts_the_name_in_the_middle_off_the_one_beside_it(value:
     drawn = verdict.verdict_figure(info, names, "")["layout"]
     assert [a["yshift"] for a in drawn["annotations"]] == [0, lifted, 0]
     assert drawn["margin"]["t"] == 15 + 8 + lifted
+
+
+def test_thirty_learners_on_one_link_cause_one_run(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "ensure_runner", lambda *_: None)
+    runs = lesson_recipes.runs(lessons.known()["one"], 5)
+    for number in range(30):
+        monkeypatch.setattr(learn_predict.who, "who", lambda number=number: f"{number:016x}")
+        learn_predict.submit(home, runs)
+    assert sorted(work["key"] for work in api.active(home)) == sorted(run.recipe.key for run in runs)
+    assert len(api_people.wanted_by(home, runs[0].recipe.key)) == 30

@@ -12,6 +12,7 @@ import pytest
 from browser.conftest import PATIENCE, Window
 from browser.test_answers import expect, slide
 from browser.test_looks import OVERFLOW, SPILLED
+from browser.test_trial import KEY
 
 pytestmark = pytest.mark.browser
 STILL = '[data-testid="stApp"][data-test-script-state="notRunning"]'
@@ -55,16 +56,37 @@ def _sweep(window: Window) -> None:
     window.page.locator('[class*="st-key-ready_"] button:visible').nth(1).click()
 
 
+def _trial(window: Window) -> None:
+    window.page.locator(".st-key-trial_view button", has_text=re.compile("^Time$")).click()
+    window.page.locator(".st-key-trial_batch button, .st-key-trial_batch label").nth(1).click()
+
+
+def _learn(window: Window) -> None:
+    slide(window, "live_temperature", 4)
+
+
+def _predict(window: Window) -> None:
+    window.page.locator(".st-key-learn_choice label").nth(2).click()
+    window.page.locator(".st-key-learn_seed input").fill("7")
+    window.page.locator(".st-key-learn_seed input").press("Enter")
+
+
 CHANGES: list[tuple[str, Callable[[Window], None], str]] = [
     ("", _explore, "temperature=.*bits=.*seeds=true|seeds=true"),
     ("front", _front, "view="),
     ("methods?method=kd", _methods, "value="),
     ("results", _results, "find=plain"),
     ("sweep", _sweep, "ready=|spec="),
+    (f"trial?key={KEY}", _trial, "batch=8"),
+    ("learn?lesson=temperature", _learn, "temperature="),
+    ("learn?lesson=temperature&step=predict", _predict, "seed=7"),
 ]
 
 
-@pytest.mark.parametrize(("page", "change", "said"), CHANGES, ids=["explore", "front", "methods", "results", "sweep"])
+IDS = ("explore", "front", "methods", "results", "sweep", "trial", "learn", "predict")
+
+
+@pytest.mark.parametrize(("page", "change", "said"), CHANGES, ids=IDS)
 def test_a_copied_link_shows_the_same_in_a_fresh_browser(
     seeded: str, opened: Callable[..., Window], page: str, change: Callable[[Window], None], said: str
 ) -> None:
