@@ -50,7 +50,7 @@ def span(info: Verdict) -> tuple[float, float]:
 
 
 def verdict_figure(info: Verdict, names: Mapping[str, str], title: str, theme: Theme | str = "light",
-                   tickformat: str = "+.3~g") -> dict[str, Any]:  # fmt: skip
+                   tickformat: str = ".3~g") -> dict[str, Any]:  # fmt: skip
     """``names`` says what lies on each side, by outcome; only those that could be predicted stand there."""
     colours = theme_of(theme)
     low, high = span(info)

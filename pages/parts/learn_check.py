@@ -105,7 +105,7 @@ def _chart(check: Check, words: Words, choice: str, found: Finding, look: str) -
     name = "axis_ratio" if check.is_ratio else "axis_difference"
     title = say(f"learn_measure.{name}", unit=learn_say.unit(check))
     names = {outcome: words.choices[outcome].says for outcome in check.answers}
-    drawn = verdict.verdict_figure(info, names, title, look, ".3~g" if check.is_ratio else "+.3~g")
+    drawn = verdict.verdict_figure(info, names, title, look)
     told = [learn_say.gap(check, v) for v in (found.value, found.low, found.high)]
     alt = say("learn_check.alt", measure=learn_say.measure(check), value=told[0], low=told[1], high=told[2],
               outcome=names.get(found.outcome, say("learn_check.undecided")))  # fmt: skip

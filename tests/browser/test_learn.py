@@ -17,16 +17,16 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 RUN_MS = 240_000  # half a minute on an idle machine
 MOST_TABS = 80
 STILL = '[data-testid="stApp"][data-test-script-state="notRunning"]'
-FOCUSED = "key => !!document.activeElement.closest(`.st-key-${key}`)"
+FOCUSED = "inside => !!document.activeElement.closest(inside)"
 
 
-def reach(page: Any, key: str) -> None:
-    """Press Tab until something in the control has the focus, which must then be seen."""
+def reach(page: Any, inside: str) -> None:
+    """Press Tab until something in there has the focus."""
     for _ in range(MOST_TABS):
-        if page.evaluate(FOCUSED, key):
+        if page.evaluate(FOCUSED, inside):
             return
         page.keyboard.press("Tab")
-    raise AssertionError(f"{key} cannot be reached with Tab")
+    raise AssertionError(f"{inside} cannot be reached with Tab")
 
 
 def still(page: Any) -> None:
@@ -55,16 +55,16 @@ def test_a_lesson_is_played_by_keyboard_alone_to_its_verdict(working: str, opene
     page = window.page
     expect(page.locator(".sh-question")).to_be_visible(timeout=PATIENCE)
     still(page)
-    reach(page, "learn_to_predict")
+    reach(page, ".st-key-learn_to_predict")
     page.keyboard.press("Enter")
     expect(page.locator(".st-key-learn_choice")).to_be_visible()
     still(page)
     assert page.locator(".st-key-learn_go button").first.is_disabled()
-    reach(page, "learn_choice")
+    reach(page, ".st-key-learn_choice [role=radiogroup]")
     page.keyboard.press("Space")
     expect(page).to_have_url(re.compile("choice="), timeout=PATIENCE)
     still(page)
-    reach(page, "learn_go")
+    reach(page, ".st-key-learn_go")
     page.keyboard.press("Enter")
     expect(page.locator(".st-key-learn_work, .st-key-learn_verdict").first).to_be_visible()
     expect(page.locator(".sh-verdict")).to_contain_text(re.compile("held|decide"), timeout=RUN_MS)
