@@ -116,7 +116,7 @@ def test_fewer_bits_are_up_and_the_temperature_spreads_what_comes_next(
 
 
 def test_a_limit_in_bits_and_its_sentence(lettered: tuple[str, str], opened: Callable[..., Window]) -> None:
-    window = opened(f"{lettered[0]}/front?task={PLAYS}&min_quality=2.7")
+    window = opened(f"{lettered[0]}/front?task={PLAYS}&min_quality=2.7&origins=trial")
     page = window.page
     expect(page.locator(".st-key-front_answer")).to_contain_text("at most 2.7 bits per character. 2 of 3 points")
     expect(page.locator(".st-key-front_answer")).to_contain_text("2.66 bits per character in 129 kB")
