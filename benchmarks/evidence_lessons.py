@@ -35,7 +35,7 @@ from engine.lesson_check import LATENCY, Finding
 from engine.lesson_words import UNDECIDED
 from engine.lessons import Lesson
 from engine.measure import machine
-from pages.parts import choices
+from pages.parts import lesson_recipes
 
 OUT = Path(__file__).resolve().parents[1] / "docs" / "evidence" / "lessons.md"
 SEEDS, LEAST, MOST_UNDECIDED, LIMIT = 10, 9, 2, 60
@@ -55,14 +55,8 @@ class Run:
 
 
 def recipes(lesson: Lesson, seed: int) -> list[Json]:
-    """The recipes of both runs in JSON, from the settings that the page *Explore* would open with."""
-    found = []
-    for which in ("first", "second"):
-        form = choices.read({**lesson.experiment.settings(which), "seed": str(seed)}, parse=True)
-        if form.problems:
-            raise SystemExit(f"lessons/{lesson.name}.toml: {which}: {form.problems[0]}")
-        found.append(choices.to_recipe(form))
-    return found
+    """The recipes of both runs in JSON, the very same that the page runs."""
+    return [run.recipe.to_json() for run in lesson_recipes.runs(lesson, seed)]
 
 
 def home_of(lesson: Lesson, seed: int, root: Path) -> Path:

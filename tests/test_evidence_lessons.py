@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks import evidence_lessons
 from benchmarks.evidence_lessons import Run, held, report
+from engine.errors import InputError
 from engine.lesson_check import Finding
 from engine.lessons import Lesson, known
 
@@ -56,5 +57,5 @@ def test_what_was_measured_with_other_settings_does_not_count(tmp_path: Path) ->
 def test_a_lesson_that_explore_would_refuse_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     bad: Lesson = LESSON
     monkeypatch.setattr(type(bad.experiment), "settings", lambda self, which: {"task": "fashion_mnist", "epochs": "0"})
-    with pytest.raises(SystemExit, match="distillation"):
+    with pytest.raises(InputError, match="distillation"):
         evidence_lessons.recipes(bad, 0)

@@ -256,6 +256,13 @@ def test_a_large_ratio_lifts_the_name_in_the_middle_off_the_one_beside_it(value:
     assert drawn["margin"]["t"] == 15 + 8 + lifted
 
 
+def test_three_long_names_leave_the_middle_one_a_row_of_its_own() -> None:
+    info = verdict.verdict_info(0.2, 0.19, 0.21, 0.05, "more", "less")
+    names = {"less": "Less unsure with forward KL.", "same": "It is the same teacher.", "more": "More unsure with it."}
+    shown = verdict.verdict_figure(info, names, "")["layout"]["annotations"]
+    assert [a["yshift"] for a in shown] == [0, 30, 0]
+
+
 def test_thirty_learners_on_one_link_cause_one_run(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api, "ensure_runner", lambda *_: None)
     runs = lesson_recipes.runs(lessons.known()["one"], 5)

@@ -14,6 +14,7 @@ HEIGHT, LINE = 150, 15  # pixels without the names above, and of each of their l
 WIDE, WIDE_CHINESE = 24, 20  # letters of a line; a Chinese one counts two
 # where a line of Chinese may end: after each of its letters but before no punctuation, and between other words
 PIECE = re.compile(r"(?:[^\s\u2e81-\uffff]+|[\u2e81-\uffff])[，。：；、？！）]*\s*")
+ROW = 52  # letters of three names side by side
 CROWDED = 0.45  # share of the axis left of no difference below which its name stands a row higher
 ROOM = 1.25  # how far the axis reaches beyond what it shows
 
@@ -63,7 +64,8 @@ def verdict_figure(info: Verdict, names: Mapping[str, str], title: str, theme: T
                     "arrayminus": [info.value - info.low], "color": paint},
     }  # fmt: skip
     told = {outcome: _lines(text) for outcome, text in names.items()}
-    lifted = LINE * len(told.get("less", ())) if _is_crowded(info) else 0
+    beside = max(len(told.get(outcome, ())) for outcome in ("less", "more"))
+    lifted = LINE * beside if _is_crowded(info, told) else 0
     top = LINE * max((len(lines) for lines in told.values()), default=1) + 8 + lifted
     drawn = layout(colours, HEIGHT + top, showlegend=False, margin={"l": 12, "r": 12, "t": top, "b": 40})
     drawn["xaxis"] = axis(colours, title, range=[low, high], tickformat=tickformat, zeroline=False)
@@ -73,10 +75,11 @@ def verdict_figure(info: Verdict, names: Mapping[str, str], title: str, theme: T
     return {"data": [dot], "layout": drawn}
 
 
-def _is_crowded(info: Verdict) -> bool:
-    """Whether no difference lies so far left on the axis that its name would run into the one beside it."""
+def _is_crowded(info: Verdict, names: Mapping[str, list[str]]) -> bool:
+    """Whether the name in the middle would run into one beside it: far to the left, or three long names in a row."""
     low, high = span(info)
-    return (info.centre - low) / (high - low) < CROWDED
+    row = sum(max(wide(line) for line in lines) for lines in names.values())
+    return (info.centre - low) / (high - low) < CROWDED or (len(names) == 3 and row > ROW)
 
 
 def _lines(text: str) -> list[str]:
